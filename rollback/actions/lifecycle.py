@@ -544,7 +544,7 @@ def undo(run: Run, why: str) -> Finished:
     do = run.store.commands
     if not run.has(Reverting):
         run.append(Reverting(why=why))
-    with working(run.ui, "Rolling back", run.counts()["planned"]):
+    with working(run.ui, "Reverting", run.counts()["planned"]):
         outcome = run.target.undo(run.plan, run)
     if outcome.interrupted:
         return _interrupted(run)

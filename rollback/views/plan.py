@@ -24,6 +24,8 @@ from rollback.model.retention import Doomed, ranges
 from rollback.views.rich_layout import Blocks, Tall, aligned, hanging, text, unwrapped
 
 _PROPERTIES = 8
+# Blanks before from where to where.
+_MARGIN = 6
 
 # SAME: it only loses its protection.
 _STYLES = {CREATE: "green", UPDATE: "yellow", REPLACE: "magenta", DELETE: "red", SAME: "yellow"}
@@ -36,7 +38,9 @@ def plan_view(plan: Plan[Any]) -> RenderableType:
     digest = unwrapped(text(f"Digest {plan.digest()}", "dim"))
     several = parts(plan)
     count = len(plan.changing)
-    again = Text.assemble((plan.environment, "bold"), _change_line(plan, f"{count} to change"))
+    again = Text.assemble(
+        (plan.environment, "bold"), "  ", _change_line(plan, f"{count} to change")[_MARGIN:]
+    )
     if several:
         bodies = [
             line for kind, part in several.items() for line in (text(kind, "bold"), *_body(part), Text())
@@ -61,7 +65,7 @@ def _body(plan: Plan[Any]) -> list[RenderableType]:
 
 def _change_line(plan: Plan[Any], summary: str) -> Text:
     return Text.assemble(
-        "      ",
+        " " * _MARGIN,
         text(plan.from_version or "unknown", "red"),
         " → ",
         text(plan.to_version, "green"),

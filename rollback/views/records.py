@@ -412,7 +412,8 @@ def mark_of(service: Service) -> Text:
     if differ:
         mark = Text(f"{differ} differ", "bold red")
     elif moved:
-        mark = Text(f"{count - moved} as recorded, {moved} moved", "cyan")
+        rest = f"{count - moved} as recorded, " if count > moved else ""
+        mark = Text(f"{rest}{moved} moved", "cyan")
     else:
         mark = Text(f"{count} as recorded")
     if service.apart:

@@ -47,10 +47,10 @@ _STAGES = {
     "Planning again": "apply",
     "Updating aliases": "execute",
     "Verifying": "verify",
-    "Rolling back": "undo",
+    "Reverting": "undo",
     "Reading aliases": "record",
 }
-_AFTERWARDS = {"Updating aliases": "execute", "Verifying": "close", "Rolling back": "close"}
+_AFTERWARDS = {"Updating aliases": "execute", "Verifying": "close", "Reverting": "close"}
 
 
 @dataclass(frozen=True, slots=True)
