@@ -17,7 +17,11 @@ def freeze(session: Session, reason: str) -> Freeze:
     """Freezes the environment for everybody but the caller. Raises `Refused` where it is frozen already."""
     reason = checked_reason(reason)
     if (freeze_entry := frozen(session.ledger)) is not None:
-        raise Refused(f"{session.environment} is frozen already: {freeze_entry}.", code=Code.FROZEN)
+        raise Refused(
+            f"{session.environment} is frozen already: {freeze_entry}.",
+            code=Code.FROZEN,
+            next=f'rollback unfreeze --env {session.environment} --reason "…"',
+        )
     at = session.clocks.now()
     made = Freeze(reason=reason, by=session.caller, at=at)
     session.ledger.append(manual_entry(session, "freeze", "", reason, at), quarantines=[made])

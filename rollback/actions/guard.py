@@ -60,7 +60,7 @@ class Answering:
     def settings(self) -> Guard:
         if self.session.settings.guard is None:
             raise Refused(
-                f"There is no guard in {self.session.environment}: the setting `guard`.",
+                f"No guard is configured in {self.session.environment}: the setting `guard` is empty.",
                 code=Code.NOT_CONFIGURED,
             )
         return self.session.settings.guard

@@ -113,7 +113,8 @@ def build(name: str, path: str | Path = "", *, folder: str | Path | None = None,
 def _of(settings: Settings) -> Configured:
     if settings.guard is None:
         raise UsageError(
-            f"There is no guard in {settings.environment}: the setting `guard`.", code=Code.NOT_CONFIGURED
+            f"No guard is configured in {settings.environment}: the setting `guard` is empty.",
+            code=Code.NOT_CONFIGURED,
         )
     return settings.guard
 

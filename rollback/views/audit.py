@@ -36,7 +36,7 @@ def lines(seen: Audited) -> list[str]:
     """The counts and findings of an audit, for people."""
     counted = (
         f"{seen.entries} entries of the timeline, {seen.releases} releases, {seen.records} rollbacks "
-        f"({seen.unfinished} not ended), {seen.bars} bars, {seen.approvals} approvals"
+        f"({seen.unfinished} not ended), {seen.bars} quarantines, {seen.approvals} approvals"
     )
     shown = [counted, *(f"✗ {finding}" for finding in seen.findings)]
     if not seen.findings:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.filesize import decimal
-from rich.table import Table
 from rich.text import Text
 
 from rollback.core.errors import Code, RollbackError
@@ -24,6 +22,8 @@ from rollback.model.retention import Doomed, ranges
 from rollback.views.rich_layout import Blocks, Tall, aligned, hanging, text, unwrapped
 
 _PROPERTIES = 8
+# Reasons for which versions are kept that are shown.
+_REASONS = 12
 # Blanks before from where to where.
 _MARGIN = 6
 
@@ -37,10 +37,9 @@ def plan_view(plan: Plan[Any]) -> RenderableType:
     notices = [hanging("!", text(notice, "yellow"), "yellow") for notice in plan.notices]
     digest = unwrapped(text(f"Digest {plan.digest()}", "dim"))
     several = parts(plan)
-    count = len(plan.changing)
-    again = Text.assemble(
-        (plan.environment, "bold"), "  ", _change_line(plan, f"{count} to change")[_MARGIN:]
-    )
+    doomed = plan.infrastructure.get(DELETE, 0) if isinstance(next(iter(plan.steps), None), Doomed) else 0
+    count = f"{doomed} to delete" if doomed else f"{len(plan.changing)} to change"
+    again = Text.assemble((plan.environment, "bold"), "  ", _change_line(plan, count)[_MARGIN:])
     if several:
         bodies = [
             line for kind, part in several.items() for line in (text(kind, "bold"), *_body(part), Text())
@@ -115,25 +114,50 @@ def _changes(plan: Plan[Any]) -> list[RenderableType]:
 
 
 def _doomed(plan: Plan[Any]) -> list[RenderableType]:
-    """Published versions: a line a function, what is deleted, what is kept, and why."""
+    """Published versions: by service a line a function that loses some; and of what is kept, how many versions for the
+    same reason.
+    """
     common = common_prefix([step.function for step in plan.steps])
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("function", "delete", "frees", "keep"):
-        justify: Literal["left", "right"] = "right" if name == "frees" else "left"
-        table.add_column(name, overflow="fold", justify=justify, no_wrap=name in ("function", "frees"))
+    by_service: dict[str, list[Any]] = defaultdict(list)
+    why: Counter[str] = Counter()
     for step in plan.steps:
-        why: dict[str, list[int]] = defaultdict(list)
-        for number, reason in step.kept.items():
-            why[reason].append(int(number))
-        table.add_row(
-            text(step.function[len(common) :]),
-            text(ranges(one.number for one in step.delete) or "–", "red" if step.delete else "dim"),
-            text(decimal(step.frees) if step.delete else ""),
-            text("; ".join(f"{ranges(numbers)} ({reason})" for reason, numbers in why.items())),
-        )
+        by_service[step.service].append(step)
+        why.update(step.kept.values())
+    blocks = Blocks([_doomed_block(service, steps, common) for service, steps in by_service.items()])
+    kept = [
+        # As it is stored since version 0.1.
+        (text(f"  {count}"), text(reason.replace(" stands", " is deployed")))
+        for reason, count in why.most_common(_REASONS)
+    ]
+    rest = sum(why.values()) - sum(count for _, count in why.most_common(_REASONS))
+    more = [text(f"  {rest} for other reasons, which --json lists", "dim")] if rest else []
     count = plan.infrastructure.get(DELETE, 0)
     freed = decimal(sum(step.frees for step in plan.steps))
-    return [_change_line(plan, f"{count} to delete, {freed} of code"), Text(), *_prefix_line(common), table]
+    head = [_change_line(plan, f"{count} to delete, {freed} of code"), Text(), *_prefix_line(common)]
+    return [
+        *head,
+        blocks,
+        Text(),
+        text("Versions that are kept, and why", "bold"),
+        *aligned(kept, right=(0,)),
+        *more,
+    ]
+
+
+def _doomed_block(service: str, steps: Sequence[Any], common: str) -> list[Text]:
+    own = f"{service.replace('_', '-')}-"
+    rows = [
+        (
+            text(f"  {step.function[len(common) :].removeprefix(own)}"),
+            text(ranges(one.number for one in step.delete), "red"),
+            text(f"({decimal(step.frees)})", "dim"),
+        )
+        for step in steps
+        if step.delete
+    ]
+    same = len(steps) - len(rows)
+    rest = [text(f"  {same} lose nothing", "dim")] if same else []
+    return [text(service, "bold"), *aligned(rows, right=(2,)), *rest]
 
 
 def _prefix_line(common: str) -> list[Text]:

@@ -93,7 +93,8 @@ class Command:
             yield unwrapped(Text.assemble(shown, "  " if comment else "", comment))
             return
         yield unwrapped(shown)
-        yield hanging(" " * (len(self.head) - 1), comment)
+        if comment:
+            yield hanging(" " * (len(self.head) - 1), comment)
 
 
 @dataclass(frozen=True, slots=True)

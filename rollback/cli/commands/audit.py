@@ -19,8 +19,8 @@ def audit(env: Env, json: Json = False) -> None:
                 f"The audit trail of {env} breaks at {first}" + (f" (and {more} more)." if more else "."),
                 code=Code.AUDIT_BROKEN,
                 changed="Nothing was changed.",
-                next="CloudTrail's data events show who wrote to the table; its point-in-time recovery has the earlier content. "
-                "there. Trust no record that is named until then.",
+                next="Do not act on a record that is named. CloudTrail's data events show who wrote to the table; its "
+                "point-in-time recovery has the earlier content.",
             )
         if seen.declared and seen.unread:
             raise RollbackError(

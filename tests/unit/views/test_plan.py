@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from rollback.model.alias_moves import Move
+from rollback.model.retention import Doomed, Published
 from rollback.views.plan import plan_view
 from tests.doubles.records import a_plan
 
@@ -44,3 +45,26 @@ def test_where_a_plan_is_longer_than_the_screen_it_ends_with_what_it_changes(
     assert len(changes) == times
     assert lines[-1].startswith("Digest ")
     assert times == 1 or lines[-2] == changes[-1]
+
+
+def test_what_is_deleted_is_a_line_each_and_the_same_reason_to_keep_is_one_line_with_a_count() -> None:
+    steps = [
+        Doomed(
+            function=f"acme-dev-lambda-teams-f{number}",
+            service="teams",
+            delete=(Published(number=1, size=1000),) if number < 30 else (),
+            kept={"2": "release v1", "3": "alias live, v2 stands"},
+        )
+        for number in range(42)
+    ]
+    output = io.StringIO()
+    plan = a_plan(*steps, kind="prune", infrastructure={"delete": 30})
+
+    Console(file=output, width=80).print(plan_view(plan), crop=False)
+
+    lines = output.getvalue().splitlines()
+    assert all(any(f"  f{number} " in line for line in lines) for number in range(30))
+    assert sum("release v1" in line for line in lines) == 1
+    assert any("42" in line and "alias live, v2 is deployed" in line for line in lines)
+    assert any("12 lose nothing" in line for line in lines)
+    assert max(map(len, lines)) <= 80
