@@ -3,19 +3,20 @@
 The first is Click's "Lazily Loading Subcommands" (https://click.palletsprojects.com/en/stable/complex/): a list of
 verbs imports none of them. The second keeps a verb's own `--help` and its completion from waiting for boto3 and the
 settings: a module that a verb's module imports as a module (`from rollback.actions import freeze`) is executed when
-something is first asked of it (https://docs.python.org/3/library/importlib.html#importlib.util.LazyLoader). Names
-taken out of a module (`from rollback.core.errors import Refused`) execute it at once, which is for light ones only.
+something is first asked of it, as `importlib.util.LazyLoader` does. Names taken out of a module
+(`from rollback.core.errors import Refused`) execute it at once, which is for light ones only.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import LazyLoader
 from types import ModuleType
 from typing import Any, cast
 
@@ -120,10 +121,7 @@ def meant(ctx: Any, otherwise: str = "") -> Iterator[None]:
 
 @contextmanager
 def _first_use() -> Iterator[None]:
-    """Modules of the product that are imported in here are executed when they are first used.
-
-    Only the thread that reads the command line imports and uses them: `LazyLoader` is safe in one thread.
-    """
+    """Modules of the product that are imported in here are executed when they are first used, by whatever thread."""
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:
@@ -140,5 +138,48 @@ class _Finder:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = LazyLoader(spec.loader)
+            spec.loader = _AtFirstUse(spec.loader)
         return spec
+
+
+class _AtFirstUse(Loader):
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec = module.__spec__
+        assert spec is not None  # noqa: S101 - the import system's own
+        spec.loader = module.__loader__ = self._loader
+        spec.loader_state = _Lock()
+        module.__class__ = Waiting
+
+
+class _Lock:
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.executing = False
+
+
+class Waiting(ModuleType):
+    """A module that is executed when something is first asked of it: by one thread, for which all others wait.
+
+    `importlib.util.LazyLoader` lets the others see what is half executed (https://github.com/python/cpython/issues/114763,
+    mended in Python 3.12.3). Locks are per module, and no modules import each other in a circle: nobody waits for ever.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        asked = object.__getattribute__
+        spec = asked(self, "__spec__")
+        state = spec.loader_state
+        with state.lock:
+            if asked(self, "__class__") is Waiting and not state.executing:
+                state.executing = True
+                try:
+                    spec.loader.exec_module(self)
+                    self.__setattr__("__class__", ModuleType)
+                finally:
+                    state.executing = False
+        return asked(self, name)

@@ -13,15 +13,15 @@ import pytest
 from rollback.cli.app import VERBS
 
 _IMPORTED = """
-import contextlib, importlib.util, io, json, sys
+import contextlib, io, json, sys
 from rollback.cli.app import app
+from rollback.cli.lazy import Waiting
 for words in json.loads(sys.argv[1]):
     sys.argv = ["rollback", *words]
     with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
         app()
     # What waits for its first use is listed already, but nothing of it has been executed.
-    waiting = importlib.util._LazyModule
-    imported = sorted(name for name, module in sys.modules.items() if type(module) is not waiting)
+    imported = sorted(name for name, module in sys.modules.items() if type(module) is not Waiting)
     print(json.dumps({"said": said.getvalue(), "modules": imported}))
 """
 _HEAVY = {"boto3", "botocore", "pulumi", "yaml", "rollback.config.settings", "rollback.actions.lifecycle"}
