@@ -6,19 +6,18 @@ Each run has a seed of its own, which it prints first; `--seed` runs the same sc
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import redirect_stdout
 from io import StringIO
-from multiprocessing import get_context
 
 from tests.simulation.faults import CELLS
 from tests.simulation.machine import Schedules
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.pool import pool
 from tests.simulation.running import caught_after, missing, part, table
 from tests.simulation.standby_machine import Standbys
 
@@ -39,7 +38,7 @@ def main(arguments: list[str]) -> int:
     seed = secrets.randbelow(1_000_000) if chosen.seed is None else chosen.seed
     print(f"{chosen.schedules} schedules, --seed {seed}", flush=True)  # noqa: T201 - a command's output
     began, ran, struck, broken = time.monotonic(), 0, Counter[tuple[str, str]](), list[str]()
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with pool() as running:
         cells = (None,) * _PARTS if chosen.guard else CELLS
         # Hypothesis runs a fifth more than it counts: what repeats an earlier one, or ends before its time; but few of
         # those that begin with no cell.
@@ -47,7 +46,7 @@ def main(arguments: list[str]) -> int:
             -(-chosen.schedules // _PARTS) if chosen.guard else -(-chosen.schedules * 5 // (len(cells) * 6))
         )
         kind = Standbys if chosen.guard else Schedules
-        parts = [pool.submit(part, cell, each, seed * 1_000 + n, kind) for n, cell in enumerate(cells)]
+        parts = [running.submit(part, cell, each, seed * 1_000 + n, kind) for n, cell in enumerate(cells)]
         for future in as_completed(parts):
             count, met, wrong = future.result()
             ran, struck = ran + count, struck + met
