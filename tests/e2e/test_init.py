@@ -24,7 +24,7 @@ from localaws.emulator.server import Emulator
 from rollback.config.settings import Settings, load
 from tests import planted
 from tests.e2e.estate_under_test import SCRIPT, git
-from tests.warm import Run
+from tests.warm import Run, Warm
 
 REGION = "eu-central-1"
 _ACCOUNTS = itertools.count(810_000_000_000 + os.getpid() % 100_000 * 1000)
@@ -43,6 +43,7 @@ class Stranger:
     endpoint: str
     account: str
     folder: Path
+    warm: Warm
 
     def client(self, service: str) -> Any:
         return boto3.Session().client(
@@ -91,17 +92,9 @@ class Stranger:
         }
 
     def rollback(self, *arguments: str, variables: Mapping[str, str] | None = None) -> Run:
-        done = subprocess.run(
-            [str(SCRIPT), *arguments],
-            cwd=self.folder,
-            env=self.variables() if variables is None else dict(variables),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        planted.heard(" ".join(arguments), done.stdout, done.stderr)
-        return Run.of(done.returncode, done.stdout, done.stderr, arguments)
+        run = self.warm.run(arguments, self.variables() if variables is None else variables, self.folder)
+        planted.heard(" ".join(arguments), run.out, run.err)
+        return run
 
     def init(self, *arguments: str) -> Run:
         return self.rollback("init", "--env", "staging", "--yes", "--json", *arguments)
@@ -127,10 +120,10 @@ class Stranger:
 
 
 @pytest.fixture
-def stranger(emulator: Emulator, tmp_path: Path) -> Stranger:
+def stranger(emulator: Emulator, warm: Warm, tmp_path: Path) -> Stranger:
     folder = tmp_path / "shop"
     folder.mkdir()
-    return Stranger(endpoint=emulator.endpoint, account=str(next(_ACCOUNTS)), folder=folder)
+    return Stranger(endpoint=emulator.endpoint, account=str(next(_ACCOUNTS)), folder=folder, warm=warm)
 
 
 def files(folder: Path) -> dict[str, str]:
