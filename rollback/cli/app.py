@@ -1,4 +1,4 @@
-"""The console script `rollback`: the table of its verbs, and how its process ends."""
+"""The console script `rollback`: the table of its verbs, and the end of the process."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from rollback.core.errors import Code, UsageError
 from rollback.core.sanitize import clean
 from rollback.core.stdio import to_nowhere, warn, write_out
 
-# Of each group, in the order of its help: the verb, the function in `rollback.cli.commands` that does it, and the
+# For each group, in the order of its help: the verb, its function in `rollback.cli.commands`, and the
 # first sentence of that function's docstring, so that a list of verbs needs none of their modules.
 VERBS = {
     "rollback": {
         "lambda": ("roll_back:lambda_", "Roll Lambda aliases back to an earlier release."),
-        "stack": ("roll_back:stack", "Deploy a Pulumi stack as an earlier commit had it."),
+        "stack": ("roll_back:stack", "Roll a Pulumi stack back to an earlier commit."),
         "terraform": (
             "roll_back:terraform",
-            "Apply the Terraform configuration as an earlier commit had it.",
+            "Roll the Terraform configuration back to an earlier commit.",
         ),
         "table": (
             "roll_back:table",
@@ -39,14 +39,14 @@ VERBS = {
         ),
         "full": (
             "roll_back:full",
-            "Roll back aliases, then the stack and the Terraform configuration that a release was made with.",
+            "Roll back a whole release: aliases, then the stack, then the Terraform configuration.",
         ),
-        "report": ("report:report", "Write a report of what happened, as one HTML page."),
-        "freeze": ("freeze:freeze", "Refuse deployments and rollbacks of everybody else, until unfreeze."),
+        "report": ("report:report", "Write an HTML report of one rollback, or of the whole environment."),
+        "freeze": ("freeze:freeze", "Block deployments and rollbacks by everybody else until unfreeze."),
         "unfreeze": ("freeze:unfreeze", "Lift an environment's freeze, no matter who set it."),
         "prune": (
             "prune:prune",
-            "Delete published versions that nothing needs; without --digest or --yes, show them or ask.",
+            "Delete published versions that no release needs; without --digest or --yes, list them and ask.",
         ),
         "audit": (
             "audit:audit",
@@ -54,25 +54,25 @@ VERBS = {
         ),
         "drill": (
             "drill:drill",
-            "Rehearse a rollback: make something bad, roll it back, and measure; not in production.",
+            "Rehearse a rollback: break something, roll it back and measure the time; not in production.",
         ),
         "adopt": (
             "adopt:adopt",
-            "List which declared resources exist already, and how the stack imports them; changes nothing.",
+            "List declared resources that already exist, and how to import them into the stack; changes nothing.",
         ),
         "init": (
             "init:init",
-            "Write the settings of a new environment from an account's functions.",
+            "Write the settings of a new environment from the functions of an AWS account.",
         ),
         "acceptance": (
             "acceptance:acceptance",
-            "Test in a sandbox that AWS behaves as this tool needs it: exit 5 if it does not.",
+            "Test in a sandbox account that AWS behaves as this tool expects: exit 5 if it does not.",
         ),
         "login": (
             "login:login",
-            "Take a role with MFA, and keep its credentials on this machine until they expire.",
+            "Assume a role with MFA, and keep its credentials on this machine until they expire.",
         ),
-        "logout": ("login:logout", "Remove the credentials that login keeps."),
+        "logout": ("login:logout", "Remove the credentials that login stored."),
         "credentials": (
             "login:credentials",
             "Print the credentials of a login, for credential_process of an AWS profile.",
@@ -83,25 +83,25 @@ VERBS = {
         ),
         "approve": (
             "unfinished:approve",
-            "Approve a plan, as another person under the approver role.",
+            "Approve another person's plan, under the approver role.",
         ),
-        "apply": ("unfinished:apply", "Carry out an approved plan, or one that you confirm by its digest."),
+        "apply": ("unfinished:apply", "Apply an approved plan, or one that you confirm by its digest."),
         "resume": ("unfinished:resume", "Finish an interrupted rollback, from any machine."),
-        "abort": ("unfinished:abort", "Give up a plan, or undo an unfinished rollback."),
+        "abort": ("unfinished:abort", "Cancel a plan, or undo an unfinished rollback."),
         "watch": (
             "standby:watch",
-            "Watch a release's alarms, and take the standby if one turns red: exit 4 if so.",
+            "Watch a release's alarms, and take the standby if one goes off: exit 4 if so.",
         ),
         "verify": (
             "status:verify",
-            "Verify what is deployed; or a rollback whose verification failed.",
+            "Verify what is deployed; with an ID, verify that rollback again.",
         ),
         "status": ("status:status", "Show what is deployed, what is running, and what to type next."),
         "diff": ("records:diff", "Show what changed between two releases, or since the previous one."),
-        "history": ("records:history", "List releases, rollbacks and updates of the stack, newest first."),
+        "history": ("records:history", "List releases, rollbacks and stack updates, newest first."),
         "show": (
             "records:show",
-            "Show a rollback and what to type next; or an update of the stack.",
+            "Show one rollback (plan, journal, next command) or one stack update.",
         ),
     },
     "release": {
@@ -113,82 +113,85 @@ VERBS = {
         "list": ("release:list_", "List the recorded releases, newest first."),
         "quarantine": (
             "release:quarantine",
-            "Quarantine a release: no rollback goes to it until it is lifted.",
+            "Quarantine a release: no rollback goes to it until the quarantine is lifted.",
         ),
-        "lift": ("release:lift", "Release a release from quarantine."),
+        "lift": ("release:lift", "Lift the quarantine of a release."),
     },
     "standby": {
         "prepare": (
             "standby:prepare",
-            "Plan the rollback of the newest release, to be taken later in seconds.",
+            "Plan the rollback of the newest release in advance, so that it can be taken in seconds.",
         ),
-        "take": ("standby:take", "Carry out the standby, without another approval."),
+        "take": ("standby:take", "Apply the standby, without another approval."),
     },
     "catalogue": {
         "sync": (
             "catalogue:sync",
-            "Add new functions to the settings, and remove those that are gone.",
+            "Add new functions to the settings, and remove those that no longer exist.",
         ),
     },
     "guard": {
         "build": (
             "guard:build",
-            "Build the package of the guard's function, before `pulumi up` of the foundation.",
+            "Build the package of the guard's function; run it before `pulumi up` of the foundation.",
         ),
         "status": (
             "guard:status",
-            "Show whether the guard would act on an alarm, and why recent alarms took nothing.",
+            "Show whether the guard would act on an alarm, and why it ignored recent ones.",
         ),
         "test": (
             "guard:rehearse",
-            "Run the guard as if an alarm turned red now, without the rollback.",
+            "Run the guard as if an alarm went off now, without rolling back.",
         ),
     },
     "ci": {
         "role": (
             "ci:role",
-            "Take a role in a job: outputs for GitHub's next step, or variables for a GitLab shell.",
+            "Select a job's role: as outputs for GitHub's next step, or as variables for a GitLab shell.",
         ),
         "plan": (
             "ci:plan",
-            "Plan and record; a second attempt of a run continues with the same record.",
+            "Plan a rollback and record it; a second attempt of the run uses the same record.",
         ),
-        "reviewer": ("ci:reviewer", "Output who has reviewed this run, from GitHub or GitLab."),
+        "reviewer": ("ci:reviewer", "Output who reviewed this run, from GitHub or GitLab."),
         "apply": (
             "ci:apply",
             "Apply the run's plan; or resume it, if an earlier attempt was interrupted or failed.",
         ),
         "end": (
             "ci:end_",
-            "Give up what was rejected or timed out, and write the result to the job's summary.",
+            "Cancel a plan that was rejected or timed out, and write the result to the job's summary.",
         ),
     },
     "foundation": {
         "split": (
             "foundation:split",
-            "Remove from the stack's state what the foundation's stack has now; changes nothing in the account.",
+            "Remove from the stack's state the resources that the foundation's stack has now; changes nothing in the account.",
         ),
     },
     "ledger": {
-        "import": ("ledger:import_", "Import the journal of an emergency, when the ledger is back."),
-        "mend": ("ledger:mend", "Restore entries that a restored or new table lacks, from the archive."),
+        "import": (
+            "ledger:import_",
+            "Import the journal of an emergency, once the ledger is available again.",
+        ),
+        "mend": ("ledger:mend", "Restore from the archive the entries that a restored or new table lacks."),
     },
     "tools": {
         "install": (
             "tools:install",
-            "Install the Pulumi engine, by Pulumi's own installer, for this command alone.",
+            "Install the Pulumi engine with Pulumi's official installer, for this command only.",
         ),
     },
 }
 
 
-# Whether help lists everything, in a context's `meta`.
+# Key in a context's `meta`: whether help lists every verb.
 _ALL = "rollback.help.all"
-# What an option before the verb may be.
+# The hint where an unknown option comes before the verb.
 _AFTER = "A verb's options go after the verb."
 # A record's id.
 _ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
-# What other tools call it: the words after `rollback` that do it here.
+# Verbs of other tools, and what to type after `rollback` instead.
 ELSEWHERE = {
     "undo": "lambda",
     "revert": "lambda",
@@ -206,8 +209,8 @@ ELSEWHERE = {
 
 
 class _Group(TyperGroup):
-    """The verbs of the table under this group's name, before the groups within it. `help VERB` is `VERB --help`, and
-    `help all` is each verb in a line.
+    """The verbs of one group of `VERBS`, then the groups inside it. `help VERB` is `VERB --help`, and
+    `help all` lists every verb, one per line.
     """
 
     def __init__(self, *, name: str, commands: dict[str, Any], **settings: Any) -> None:
@@ -243,7 +246,7 @@ class _Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """In short unless all is asked for: a screen of 24 lines."""
+        """A short form at the top level, so that the help fits one screen."""
         if self.name != "rollback" or ctx.meta.get(_ALL):
             super().format_options(ctx, formatter)
             return
@@ -251,7 +254,7 @@ class _Group(TyperGroup):
         formatter.write("rollback COMMAND --help shows examples; rollback help all lists everything.\n")
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Each with its whole line, wrapped where the terminal ends; of the command itself the first group alone."""
+        """Lists the commands with their help lines, wrapped to the terminal; the top level shows the first group only."""
         lines = {name: one.help for name, one in self.commands.items()}
         if self.name != "rollback":
             with formatter.section("Commands"):
@@ -303,23 +306,23 @@ def _all(
 
 
 app.add_typer(_group("release", "Record, list, adopt and quarantine releases."))
-app.add_typer(_group("guard", "The guard, which takes a standby for an alarm."))
+app.add_typer(_group("guard", "The guard: takes the standby when an alarm goes off."))
 app.add_typer(_group("standby", "A rollback that is planned and approved in advance."))
 app.add_typer(_group("catalogue", "The functions that an environment's settings list."))
-app.add_typer(_group("ci", "The steps of CI jobs, which the workflows call."))
-app.add_typer(_group("foundation", "What an administrator declares, in a stack of its own."))
+app.add_typer(_group("ci", "The steps of CI jobs; the workflows call them."))
+app.add_typer(_group("foundation", "What an administrator declares, in a separate stack."))
 app.add_typer(_group("ledger", "The ledger after an emergency, or after a restore."))
 app.add_typer(_group("tools", "The programs that this command drives."))
 
 
 def main() -> None:
     """Runs the command line; the exit codes are those of docs/reference/exit-codes.md."""
-    # Nothing of what is imported is garbage; `verb` has it looked for again once all is there.
+    # Imported modules are never garbage; `verb` enables the collector again after the imports.
     gc.disable()
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
-        # Wrong usage names what was typed, which may hold anything.
+        # The message quotes what was typed, which may hold control characters.
         if asks_for_json(sys.argv):
             from rollback.views.terminal import Terminal  # noqa: PLC0415 - rich is needed by this one answer alone
 
@@ -336,7 +339,7 @@ def main() -> None:
     except typer.Abort:
         code = 1
     except OSError as error:
-        # Of a verb they are told by itself: this is a help text that could not be written.
+        # A verb reports its own write errors; what is left here is a help text.
         to_nowhere(sys.stdout)
         warn(f"The help could not be written to standard output: {error.strerror}.")
         code = 1
@@ -344,7 +347,7 @@ def main() -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """Ends the process, in which everything is closed by now, without taking it apart: a tenth of a second."""
+    """Ends the process without the interpreter's shutdown, which takes a tenth of a second; everything is closed by now."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -1,8 +1,8 @@
-"""Shell completion: names from the settings files of the checkout, and ids and releases that verbs have met.
+"""Shell completion: names from the checkout's settings files, and ids and releases that earlier commands showed.
 
-Nothing is read from AWS: a person who presses the tab key wants an answer at once, and may have no
-credentials. Where the settings cannot be read nothing is offered and no error is shown: the verb itself will
-show it.
+Nothing is read from AWS: completion must answer at once, and there may be no
+credentials. Where the settings cannot be read, it offers nothing and shows no error: the verb itself will
+report it.
 """
 
 from __future__ import annotations
@@ -45,35 +45,35 @@ def tables(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def records(ctx: typer.Context, incomplete: str) -> list[str]:
-    """`last`, and the ids that verbs have met, as they are or in small letters."""
+    """`last`, and the ids that earlier commands showed; typed in capital or small letters."""
     found = _starting(incomplete, ["last"])
     return found + _starting(incomplete.upper(), _met(ctx, lambda names: names.ids))
 
 
 def releases(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The releases that verbs have met."""
+    """The releases that earlier commands showed."""
     return _starting(incomplete, _met(ctx, lambda names: names.releases))
 
 
 def targets(ctx: typer.Context, incomplete: str) -> list[str]:
-    """`previous`, and the releases that verbs have met."""
+    """`previous`, and the releases that earlier commands showed."""
     return _starting(incomplete, ["previous", *_met(ctx, lambda names: names.releases)])
 
 
 def sides(ctx: typer.Context, incomplete: str) -> list[str]:
-    """What two things `diff` compares."""
+    """What `diff` can compare."""
     return _starting(
         incomplete, ["previous", "recorded", "deployed", *_met(ctx, lambda names: names.releases)]
     )
 
 
 def previous(incomplete: str) -> list[str]:
-    """What can be said of commits without asking git."""
+    """The word that a commit can be given by, without calling git."""
     return _starting(incomplete, ["previous", "HEAD"])
 
 
 def _starting(incomplete: str, names: Iterable[str]) -> list[str]:
-    # What a shell would act upon is no name of anything here.
+    # Nothing with characters that a shell would interpret is offered.
     return [name for name in names if name.startswith(incomplete) and name.isprintable()]
 
 
@@ -85,7 +85,7 @@ def _names() -> list[str]:
 
 
 def _of(ctx: typer.Context, read: Callable[[settings.Settings], Iterable[str]]) -> list[str]:
-    """What `read` gives of the environment that has been typed, or of all where none has been."""
+    """What `read` returns for the typed environment, or for all environments where none is typed."""
     typed = ctx.params.get("env")
     found: dict[str, None] = {}
     for name in [typed] if typed else _names():
@@ -97,7 +97,7 @@ def _of(ctx: typer.Context, read: Callable[[settings.Settings], Iterable[str]]) 
 
 
 def _met(ctx: typer.Context, read: Callable[[known_names.Names], Iterable[str]]) -> list[str]:
-    """What `read` gives of what is known of the environment that has been typed, or of all where none has been."""
+    """What `read` returns for the known names of the typed environment, or of all where none is typed."""
     typed = ctx.params.get("env")
     try:
         root = settings.find_root(Path.cwd())

@@ -1,24 +1,24 @@
-"""What help shows beside the verbs themselves: their groups, an example or more of each, and what a word may have meant."""
+"""Help beside the verbs' own: their groups, examples, and suggestions for mistyped words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-# The groups of `rollback --help`, each with its verbs and groups of verbs. What is needed at night is explained there.
+# The groups of `rollback --help`, each with its verbs and groups of verbs. The first group is for an incident.
 FIRST = "On call"
 PANELS: Mapping[str, tuple[str, ...]] = {
     FIRST: ("status", "lambda", "show", "approve", "apply", "resume", "abort", "verify"),
     "Roll back more": ("full", "stack", "terraform", "table"),
     "Release": ("release", "standby", "watch", "freeze", "unfreeze", "prune"),
-    "Look back": ("history", "diff", "report", "audit", "ledger"),
+    "Inspect": ("history", "diff", "report", "audit", "ledger"),
     "Check": ("can", "drill", "acceptance"),
     "Set up": ("init", "adopt", "catalogue", "foundation", "guard", "tools"),
     "Sign in": ("login", "logout", "credentials"),
     "Pipelines": ("ci",),
 }
 
-# Of each verb, as it is typed after `rollback`.
+# Examples for each verb.
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "lambda": (
         "rollback lambda --env dev --dry-run",
@@ -128,7 +128,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "tools install": ("rollback tools install",),
 }
 
-# What an option is called elsewhere, or in full.
+# Names of options in other tools, or their long forms.
 _OPTIONS = {
     "--environment": "--env",
     "--stage": "--env",
@@ -163,7 +163,7 @@ _ALIKE = 0.78
 
 
 def option_meant(typed: str, options: Iterable[str]) -> str:
-    """The one of `options` that somebody means who typed `typed`; empty where nobody knows. Pure."""
+    """The one of `options` to suggest for `typed`; empty without a good match. Pure."""
     there = [name for name in options if name.startswith("--")]
     known = {name: name for name in there}
     known |= {called: name for called, name in _OPTIONS.items() if name in there and called not in known}
@@ -171,7 +171,7 @@ def option_meant(typed: str, options: Iterable[str]) -> str:
     word = typed.lstrip("-")
     if alike := [word] if word in words else get_close_matches(word, words, n=1, cutoff=_ALIKE):
         return words[alike[0]]
-    # A beginning of one, or one that goes on.
+    # A prefix of an option, or an option with something appended.
     begun = [
         name for name in there if len(word) > 1 and (name[2:].startswith(word) or word.startswith(name[2:]))
     ]

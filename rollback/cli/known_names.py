@@ -1,7 +1,7 @@
-"""The ids and releases that verbs have met, kept on this machine for the tab key: it asks nobody.
+"""The ids and releases that commands have shown, kept on this machine for shell completion, which makes no calls.
 
-One file an environment and checkout, in the user's folder for caches, `~/.cache/rollback/names`. It is no more than a
-convenience: whatever is wrong with it, nothing is offered, and no verb fails.
+One file per environment and checkout, in the user's cache folder, `~/.cache/rollback/names`. It is only a
+convenience: if a file is missing or malformed, nothing is offered, and no verb fails.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from platformdirs.unix import Unix
 from rollback.core import private_file
 from rollback.core.bounded_file import UnreadableFile, content
 
-# So many of each, the newest.
+# Only the newest of each are kept.
 _KEPT = 50
 _LARGEST = 100_000
-# What a shell would act upon is no name of anything here: zsh evaluates what it is offered.
+# No characters that a shell interprets: zsh evaluates what it is offered.
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
 
@@ -35,7 +35,7 @@ class Names:
 
 
 def known(root: Path, environment: str) -> Names:
-    """What is kept of an environment of the checkout `root`; empty where nothing is."""
+    """The names kept for an environment of the checkout `root`; empty where there is no file."""
     try:
         found = json.loads(content(_path(root, environment), _LARGEST))
         return Names(ids=_fit(found["ids"]), releases=_fit(found["releases"]))
@@ -44,7 +44,7 @@ def known(root: Path, environment: str) -> Names:
 
 
 def keep(root: Path, environment: str, met: Names) -> None:
-    """Adds what a verb has met; of ids the newest are known by their time."""
+    """Adds names. Of the ids the newest are kept, which sort by time."""
     if not (met.ids or met.releases):
         return
     before = known(root, environment)
@@ -64,6 +64,6 @@ def _fit(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _path(root: Path, environment: str) -> Path:
-    """Raises `RuntimeError` where nobody knows whose home it would be."""
+    """Raises `RuntimeError` where the home folder is unknown."""
     of = hashlib.sha256(f"{root.resolve()}\n{environment}".encode()).hexdigest()[:16]
     return Unix("rollback").user_cache_path / "names" / f"{of}.json"

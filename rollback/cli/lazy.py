@@ -1,4 +1,4 @@
-"""Verbs that are imported when they are called, and what a verb imports, when it is first used.
+"""Imports a verb when it is called, and the modules that it imports when they are first used.
 
 The first is Click's "Lazily Loading Subcommands" (https://click.palletsprojects.com/en/stable/complex/): a list of
 verbs imports none of them. The second keeps a verb's own `--help` and its completion from waiting for boto3 and the
@@ -30,7 +30,7 @@ from rollback.cli.output import OUTPUT, with_output
 
 
 class LazyCommand(TyperCommand):
-    """A verb of which the name and the help line are known; the rest is imported once it is called or completed.
+    """A verb whose name and help line are known; its module is imported when it is called or completed.
 
     `where` is `module:function`, in `rollback.cli.commands`.
     """
@@ -41,7 +41,7 @@ class LazyCommand(TyperCommand):
         self.examples = examples
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """The context of the verb itself, which takes this one's place from here on."""
+        """The context of the real command, which replaces this one."""
         return self._verb().make_context(info_name, args, parent, **extra)
 
     def _verb(self) -> TyperCommand:
@@ -56,7 +56,7 @@ class LazyCommand(TyperCommand):
 
 
 class _Verb(TyperCommand):
-    """A verb with examples in its help, whose mistyped options are answered with the ones that were meant."""
+    """A verb with examples in its help, and suggestions for mistyped options."""
 
     examples: Sequence[str] = ()
 
@@ -87,7 +87,7 @@ class _Verb(TyperCommand):
                     formatter.write_dl(rows)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's
-        """Each line as it is typed: it is copied."""
+        """Unwrapped, so that a line can be copied."""
         with formatter.section("Examples"):
             for line in self.examples:
                 formatter.write(f"  {line}\n")
@@ -105,11 +105,11 @@ def described(parameter: Any, ctx: Any) -> tuple[str, str]:
 
 @contextmanager
 def meant(ctx: Any, otherwise: str = "") -> Iterator[None]:
-    """Adds to the error for an option that there is not which one was meant, or `otherwise`."""
+    """Adds a suggestion, or `otherwise`, to the error for an unknown option."""
     try:
         yield
     except typer.TyperException as error:
-        # Only the error for an option that there is not has them; typer does not give its class.
+        # Only the error for an unknown option has this attribute; typer does not export its class.
         if hasattr(error, "possibilities"):
             options = [name for one in ctx.command.params for name in one.opts]
             found = option_meant(getattr(error, "option_name", ""), options)
@@ -121,7 +121,7 @@ def meant(ctx: Any, otherwise: str = "") -> Iterator[None]:
 
 @contextmanager
 def _first_use() -> Iterator[None]:
-    """Modules of the product that are imported in here are executed when they are first used, by whatever thread."""
+    """Modules of the product that are imported inside this block are executed on first use, by any thread."""
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:

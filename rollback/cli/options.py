@@ -1,4 +1,4 @@
-"""The options that several verbs have, and what is read out of them."""
+"""The options that several verbs share, and functions that parse their values."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ Wait = Annotated[
     typer.Option(
         "--wait",
         metavar="TIME",
-        help="How long to wait for another person's approval, for example 30m; then continue.",
+        help="Wait up to this long for another person's approval, for example 30m, and continue once it is given.",
     ),
 ]
 Timeout = Annotated[
@@ -90,7 +90,7 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         metavar="TIME",
-        help="Begin nothing after this time, for example 90s or 10m; what has begun is finished.",
+        help="Start nothing new after this time, for example 90s or 10m; calls already made are finished.",
     ),
 ]
 ConfirmDead = Annotated[
@@ -98,30 +98,32 @@ ConfirmDead = Annotated[
     typer.Option(
         "--confirm-dead",
         metavar="HOLDER",
-        help="The process that held the engine's lock is dead: HOST:PID, or the lock's id.",
+        help="Confirm that the process holding the engine's lock is dead: HOST:PID, or the lock's id.",
     ),
 ]
 Commit = Annotated[str, typer.Option("--commit", metavar="COMMIT", help="The commit that was deployed.")]
 
 
 def minutes_in(duration: str) -> int:
-    """The minutes that somebody means by `45m`, `2h` or `1h30m`. Raises `UsageError` where it is none of that."""
+    """`45m`, `2h` or `1h30m` in minutes. Raises `UsageError` for anything else."""
     found = re.fullmatch(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?", duration.strip())
     if not found or not any(found.groups()):
         raise UsageError(
-            f"{duration[:40]!a} is not a time such as 45m, 2h or 1h30m.", code=Code.OPTION_INVALID, next="45m"
+            f"{duration[:40]!a} is not a duration such as 45m, 2h or 1h30m.",
+            code=Code.OPTION_INVALID,
+            next="45m",
         )
     hours, minutes = (int(part or 0) for part in found.groups())
     return hours * 60 + minutes
 
 
 def seconds_in(duration: str) -> int:
-    """The seconds that somebody means by `90s`, `10m` or `1h30m`. Raises `UsageError` where it is none of that."""
+    """`90s`, `10m` or `1h30m` in seconds. Raises `UsageError` for anything else."""
     found = re.fullmatch(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s)?", duration.strip())
     hours, minutes, seconds = (int(part or 0) for part in (found.groups() if found else (0, 0, 0)))
     if not (total := hours * 3600 + minutes * 60 + seconds):
         raise UsageError(
-            f"{duration[:40]!a} is not a time such as 90s, 10m or 1h30m.",
+            f"{duration[:40]!a} is not a duration such as 90s, 10m or 1h30m.",
             code=Code.OPTION_INVALID,
             next="10m",
         )
@@ -129,12 +131,12 @@ def seconds_in(duration: str) -> int:
 
 
 def minutes_if(duration: str) -> int:
-    """The same of an option that may be left out: 0 where it is."""
+    """`minutes_in` for an option that may be left out; then 0."""
     return minutes_in(duration) if duration else 0
 
 
 def names_in(services: str) -> tuple[str, ...]:
-    """`all` or a list with commas; empty for all. Raises `UsageError` where it names none."""
+    """The services of `all` or `a,b`; empty for all. Raises `UsageError` where no service is named."""
     names = tuple(name.strip() for name in services.split(",") if name.strip())
     if not names:
         raise UsageError(

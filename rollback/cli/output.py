@@ -1,7 +1,7 @@
-"""How every verb is asked what to answer with: `-o table` or `-o json`, and `--json`, which is short for the latter.
+"""The output options of every verb: `-o table` or `-o json`, and `--json`, which is short for the latter.
 
-A verb has the parameter `json: Json`; `with_output` gives it `--output` beside that. A verb with a parameter `file` took its
-file by `--output` up to version 0.1: there, what is none of the formats still is that file.
+A verb has the parameter `json: Json`; `with_output` adds `--output`. A verb with a parameter `file` took its
+file by `--output` up to version 0.1: for these, a value that is not a format is still taken as the file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FORMAT, _FILE = "rollback.format", "rollback.file"
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:
-    """Whether a command line asks for JSON, read without knowing its verb: one that is wrong is answered as asked, too."""
+    """Whether a command line asks for JSON. It needs no valid verb: errors of usage are JSON then, too."""
     following = [*arguments[1:], ""]
     return any(
         one in ("--json", "--output=json", "-ojson") or (one in _NAMES and after == JSON)
@@ -51,7 +51,7 @@ def to_carry_out(arguments: Sequence[str]) -> str:
 
 
 def with_output(verb: Callable[..., None]) -> Callable[..., None]:
-    """The same verb, with the option `--output` where it has a parameter `json`."""
+    """Adds the option `--output` to a verb that has a parameter `json`."""
     signature = inspect.signature(verb, eval_str=True)
     parameters = dict(signature.parameters)
     if "json" not in parameters:
@@ -89,7 +89,9 @@ def _output(context: typer.Context, given: str | None) -> str | None:
 def _output_or_file(context: typer.Context, given: str | None) -> str | None:
     if given is None or given in FORMATS:
         return _output(context, given)
-    warn("--output FILE is called --file FILE now; a later version takes only formats there.")
+    warn(
+        "Warning: --output FILE is deprecated, use --file FILE. A later version accepts only formats for --output."
+    )
     context.meta[_FILE] = given
     return given
 
@@ -102,7 +104,7 @@ def _json(context: typer.Context, given: bool) -> bool:  # noqa: FBT001 - typer'
 
 
 def file(context: typer.Context, given: str) -> str:
-    """The value of an option `--file`: what is given, or what `--output` gave, as it did up to version 0.1."""
+    """The value of `--file`, or the file that `--output` named, as it did up to version 0.1."""
     return given or context.meta.get(_FILE, "")
 
 

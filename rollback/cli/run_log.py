@@ -1,11 +1,11 @@
-"""A verb's log: a file of its own, and with `--verbose` and `--debug` the same on standard error.
+"""The log of a run: one file per run; `--verbose` and `--debug` also show it on standard error.
 
-The file is in the user's folder for logs, `~/.local/state/rollback/log` (XDG's `XDG_STATE_HOME`,
-https://specifications.freedesktop.org/basedir/latest/), readable by its owner only. The newest `FILES` are kept, none of
-them above `_LARGEST` bytes by much. No secret is in it: calls of AWS are there by name (`rollback.aws.call_log`), what
-programs print is not, options are without their values, and what looks like a secret is masked (`core.secrets`).
+The file is in the user's log folder, `~/.local/state/rollback/log` (XDG's `XDG_STATE_HOME`,
+https://specifications.freedesktop.org/basedir/latest/), readable only by its owner. The newest `FILES` are kept, each
+about `_LARGEST` bytes at most. It contains no secrets: AWS calls are logged by name (`rollback.aws.call_log`), the
+output of programs is not logged, options have no values, and what looks like a secret is masked (`core.secrets`).
 
-Nothing of it ever ends a run: a log that cannot be written is none.
+A log that cannot be written never fails a run.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from rollback.core.version import __version__
 if TYPE_CHECKING:
     from rollback.api.environment import Environment
 
-# `off` keeps no file.
+# `off` writes no file.
 SWITCH = "ROLLBACK_LOG"
 FILES = 30
 _LARGEST = 1_000_000
 _NAME = re.compile(r"\d{8}T\d{9}-\d+(?:-[a-z-]+)?\.log")
-# What the screen shows without being asked for more is in the file alone.
+# Lines that the screen shows anyway: only for the file.
 _SCREEN = "rollback.screen"
 _LOG = logging.getLogger("rollback")
 _RUN, _SHOWN = logging.getLogger("rollback.run"), logging.getLogger(_SCREEN)
@@ -69,7 +69,7 @@ class RunLog:
                 _SHOWN.info("%s", text)
 
     def opened(self, environment: Environment) -> None:
-        """Logs whose account it is, and by which settings."""
+        """Logs the account, the caller and the settings' folder."""
         its = environment.settings
         _RUN.info(
             "%s in account %s, %s, as %s, by the settings in %s",
@@ -81,7 +81,7 @@ class RunLog:
         )
 
     def failed(self, error: RollbackError, cause: BaseException | None = None) -> None:
-        """Logs how the verb ended, and of an error that was not expected where it came from, without its values."""
+        """Logs how the verb ended; for an unexpected error also its stack, without values."""
         _SHOWN.error("%s: %s %s", error.code, error.what, error.changed)
         while cause is not None:
             for frame in traceback.extract_tb(cause.__traceback__):
@@ -99,7 +99,7 @@ def kept(
     level: int = logging.WARNING,
     variables: Mapping[str, str] = os.environ,
 ) -> Iterator[RunLog]:
-    """Logs what happens meanwhile. `arguments` are those of the command; `show` gets what is logged at `level` or above."""
+    """Logs what happens inside the block. `arguments`: the command line's; `show` receives what is logged at `level` or above."""
     mask = masker(variables)
     file, path = _opened(_verb(arguments), variables)
     handlers: list[logging.Handler] = [_File(file, mask)] if file is not None else []
@@ -124,14 +124,14 @@ def kept(
 
 
 def named(arguments: Sequence[str]) -> str:
-    """A command line by its verb and the names of its options: values may hold anything. Pure."""
+    """A command line as its verb and option names, without values, which may be secret. Pure."""
     verb = _verb(arguments)
     options = [word.partition("=")[0] for word in arguments if word.startswith("--") and word != "--"]
     return " ".join([*filter(None, [verb.replace("-", " ")]), *options])
 
 
 def _verb(arguments: Sequence[str]) -> str:
-    """The first words that are no options, as far as they are those of a verb."""
+    """The leading words that are a verb's."""
     words: list[str] = []
     for word in arguments:
         if word.startswith("-") and not words:
@@ -143,7 +143,7 @@ def _verb(arguments: Sequence[str]) -> str:
 
 
 def _opened(verb: str, variables: Mapping[str, str]) -> tuple[IO[str] | None, Path | None]:
-    """A new file of its owner's, in the place of the oldest."""
+    """Opens a new file that only its owner can read, and deletes the oldest."""
     if variables.get(SWITCH, "").casefold() in ("off", "0", "no", "false"):
         return None, None
     try:
@@ -153,20 +153,20 @@ def _opened(verb: str, variables: Mapping[str, str]) -> tuple[IO[str] | None, Pa
         stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"[:-3] + f"-{os.getpid()}"
         path = folder / (f"{stamp}-{verb}.log" if verb else f"{stamp}.log")
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except (OSError, RuntimeError):  # RuntimeError: pathlib's, where nobody knows whose home it would be
+    except (OSError, RuntimeError):  # RuntimeError: pathlib's, where the home folder is unknown
         return None, None
     return os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", buffering=1), path
 
 
 def _cleared(folder: Path) -> None:
-    """Leaves room for one more. Names sort by time."""
+    """Deletes old files so that one more fits. Names sort by time."""
     logs = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
     for path in logs[: max(0, len(logs) - FILES + 1)]:
         path.unlink(missing_ok=True)
 
 
 class _File(logging.Handler):
-    """Lines into a file that does not grow without end: what is said of AWS's calls ends first."""
+    """Writes lines to a file of limited size: near the limit only errors are written."""
 
     def __init__(self, file: IO[str], mask: Callable[[str], str]) -> None:
         super().__init__(logging.DEBUG)
@@ -192,7 +192,7 @@ class _File(logging.Handler):
 
 
 class _Screen(logging.Handler):
-    """Lines on the terminal, beside what it shows by itself."""
+    """Writes lines to the terminal, beside the command's own output."""
 
     def __init__(self, show: Callable[[str], object], mask: Callable[[str], str], level: int) -> None:
         super().__init__(level)

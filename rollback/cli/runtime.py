@@ -1,4 +1,4 @@
-"""What surrounds a verb: its environment, terminal and signals, and its exit code."""
+"""The context of a verb: environment, terminal, signals and exit code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def verb(
     json: bool,  # noqa: FBT001 - typer's
     timeout: str = "",
 ) -> Iterator[tuple[environment.Environment, terminal.Terminal]]:
-    """A verb's surroundings: its environment and terminal; errors become their exit codes. `timeout` bounds what comes
+    """Opens a verb's environment and terminal, and turns errors into exit codes. `timeout` limits what happens
     before anything is changed.
     """
     with _logged(json) as (ui, log), _opened(env, ui, log, timeout) as opened:
@@ -40,7 +40,7 @@ def verb(
 
 @contextmanager
 def _logged(json: bool) -> Iterator[tuple[terminal.Terminal, run_log.RunLog]]:  # noqa: FBT001 - typer's
-    """A verb's terminal, which shows as much as was asked for, and its log."""
+    """A verb's terminal, at the verbosity asked for, and its log."""
     chosen = verbosity.chosen
     more = chosen.verbose or chosen.debug
     ui = terminal.Terminal(json_output=json)
@@ -59,7 +59,7 @@ def _opened(
     opened: environment.Environment | None = None
 
     def hear(event: events.Event) -> None:
-        # What is wrong with the ledger itself is shown last: it is what remains on the screen.
+        # Alarms about the ledger are shown last, so that they stay on the screen.
         if isinstance(event, events.LedgerNotice):
             of_ledger.append(event)
         else:
@@ -88,7 +88,7 @@ def _opened(
         at_once = ended if isinstance(ended, StoppedAtOnce) else _ended(opened)
         log.failed(at_once)
         ui.error(at_once)
-        # Threads that still wait for an answer would keep the process.
+        # Threads that still wait for a response would keep the process alive.
         sys.stderr.flush()
         os._exit(StoppedAtOnce.exit_code)
     except (typer.Exit, typer.Abort, typer.TyperException):
@@ -98,13 +98,13 @@ def _opened(
 
 
 def _ended(opened: environment.Environment | None) -> StoppedAtOnce:
-    """A second Ctrl-C that came where nothing is running any more, or not yet."""
+    """The error for a second Ctrl-C before anything runs or after it has ended."""
     return opened.stopped_at_once() if opened else StoppedAtOnce("Stopped at once.", code=Code.ENDED)
 
 
 @contextmanager
 def answering(env: str | None, json: bool) -> Iterator[terminal.Terminal]:  # noqa: FBT001 - typer's
-    """The surroundings of a verb that asks no ledger: its terminal; errors become their exit codes."""
+    """For a verb that needs no ledger: yields its terminal, and turns errors into exit codes."""
     with _logged(json) as (ui, log):
         try:
             yield ui
@@ -130,7 +130,7 @@ def _shown_error(error: Exception, env: str | None, ui: terminal.Terminal, log: 
 
 @contextmanager
 def _graceful(stop: threading.Event, ui: terminal.Terminal) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM asks to stop after what is under way, or cancels a question; the second ends at once."""
+    """The first Ctrl-C or SIGTERM stops gracefully, or cancels a question; the second stops at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's
         if deadline.asked(stop).is_set():
@@ -160,7 +160,7 @@ def preview_or_start(
     yes: bool,
     wait: str = "",
 ) -> None:
-    """The end of every verb that rolls something back: only the plan, or all of it."""
+    """The last step of every verb that rolls back: shows the plan, or applies it."""
     if not dry_run:
         messages.checked_reason(reason)
         minutes = options.minutes_if(wait)
@@ -170,7 +170,7 @@ def preview_or_start(
 
 
 def preview(ui: terminal.Terminal, plan: results.Plan) -> None:
-    """The end of a verb that only plans. Raises `Refused` where a guard speaks against it."""
+    """The last step of a verb that only plans. Raises `Refused` where a guard refuses the plan."""
     plan.check()
     if ui.json_output:
         ui.show("", documents.plan_document(plan.details))
@@ -214,10 +214,10 @@ def _nothing_to_do(plan: results.Plan) -> str:
         return "Nothing to prune: every published version is needed."
     if plan.kind in (Kind.ALIASES, Kind.FULL):
         return (
-            f"Nothing to do: every alias is at the versions of {plan.to_version} already. "
+            f"Nothing to do: every alias is already at the versions of {plan.to_version}. "
             f"To go further back, name an older release with --to (rollback release list --env {env})."
         )
     return (
-        f"Nothing to do: everything is as {plan.to_version} has it already. To go further back, name an older "
+        f"Nothing to do: everything is already as of {plan.to_version}. To go further back, name an older "
         f"commit with --to (rollback history --env {env})."
     )

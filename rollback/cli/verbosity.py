@@ -13,7 +13,7 @@ from rollback.cli.output import OUTPUT
 
 @dataclass(kw_only=True)
 class Chosen:
-    """What was typed for the verb of this process. Of several the one that shows most counts."""
+    """The options typed for this process's verb; of several, the most verbose one counts."""
 
     quiet: bool = False
     verbose: bool = False
@@ -24,13 +24,13 @@ chosen = Chosen()
 
 
 def begin() -> None:
-    """Forgets what was typed for another verb of this process."""
+    """Resets the options: a process may run several verbs."""
     chosen.quiet = chosen.verbose = chosen.debug = False
 
 
 def _option(name: str) -> Any:
     def take(value: bool) -> bool:  # noqa: FBT001 - typer's
-        # What is typed before the verb counts, too.
+        # Options before the verb count, too.
         setattr(chosen, name, value or getattr(chosen, name))
         return value
 
@@ -69,7 +69,7 @@ Debug = Annotated[
 
 
 def added(command: Any) -> Any:
-    """The command of a verb, which takes the three options beside its own."""
+    """Adds the three options to a verb's command."""
 
     def verb(quiet: Quiet = False, verbose: Verbose = False, debug: Debug = False) -> None:
         """Never called: only its options are used."""

@@ -1,7 +1,7 @@
 """Completion in zsh at the first press of the tab key.
 
-typer's script for zsh is loaded at the first press, and only completes from the second one on. What other tools do
-(cobra, clap): a script that was loaded so completes at once
+typer's script for zsh is only loaded at the first press, and completes from the second one on. Other tools
+(cobra, clap): complete at the first press, too
 (https://zsh.sourceforge.io/Doc/Release/Completion-System.html#Autoloaded-files).
 """
 
@@ -17,7 +17,7 @@ fi
 
 
 def mend() -> None:
-    """Has typer install and show the script that completes at once; its own where a later typer has it elsewhere."""
+    """Replaces typer's zsh script by one that completes at once; does nothing where a later typer keeps it elsewhere."""
     with suppress(ImportError, AttributeError, KeyError):
         from typer import _completion_shared as shared  # noqa: PLC0415 - for two options alone
 

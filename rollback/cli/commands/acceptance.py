@@ -1,4 +1,4 @@
-"""`rollback acceptance`: whether an account behaves as this tool relies on."""
+"""`rollback acceptance`: whether AWS behaves as this tool expects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def acceptance(
         typer.Option(
             "--idle-version",
             metavar="FUNCTION:VERSION",
-            help="A version that is Inactive: it is invoked once, which wakes it.",
+            help="A version in state Inactive; it is invoked once, which activates it.",
         ),
     ] = "",
     older_than: Annotated[
@@ -33,10 +33,12 @@ def acceptance(
         ),
     ] = 60,
     dry_run: DryRun = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Create and remove it without asking.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Create and remove the resources without asking.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Test in a sandbox that AWS behaves as this tool needs it: exit 5 if it does not."""
+    """Test in a sandbox account that AWS behaves as this tool expects: exit 5 if it does not."""
     with verb(env, json) as (opened, ui):
         planned = opened.acceptance.planned()
         if dry_run:
@@ -44,15 +46,15 @@ def acceptance(
             return
         if not yes:
             where, count = f"{opened.name} ({opened.settings.account})", len(planned.resources)
-            answer = ui.confirm(f"Create {count} scratch resources in {where}, and remove them afterwards?")
+            answer = ui.confirm(f"Create {count} temporary resources in {where}, and remove them afterwards?")
             if not answer:
                 raise Refused(
-                    "It was not confirmed."
+                    "Not confirmed."
                     if answer is False
-                    else f"Nobody can be asked here whether {count} scratch resources may be made in {where}.",
+                    else f"There is no terminal to confirm {count} temporary resources in {where}.",
                     code=Code.CONFIRMATION_MISSING,
-                    next=f"rollback acceptance --env {opened.name} --dry-run  # lists them\n"
-                    f"rollback acceptance --env {opened.name} --yes  # makes them",
+                    next=f"rollback acceptance --env {opened.name} --dry-run  # list them\n"
+                    f"rollback acceptance --env {opened.name} --yes  # create them",
                 )
         report = opened.acceptance.run(planned, idle_version=idle_version, older_than=older_than)
         ui.show(views.view(report), views.document(report))

@@ -1,4 +1,4 @@
-"""`rollback adopt`: what an account already has of what the program declares, and how the stack takes it over."""
+"""`rollback adopt`: the declared resources that an account already has, and how the stack imports them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def adopt(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List which declared resources exist already, and how the stack imports them; changes nothing."""
+    """List declared resources that already exist, and how to import them into the stack; changes nothing."""
     with verb(env, json) as (opened, ui):
         adopting = opened.adoption
         if write:
@@ -52,5 +52,5 @@ def adopt(
         for file in files:
             ui.notice(f"Written: {file}")
         if files and write and opened.root in write.resolve().parents:
-            ui.notice(f"Remove {write} before pulumi up: otherwise the checkout differs from its commit.")
+            ui.notice(f"Remove {write} before pulumi up: with it, the checkout differs from its commit.")
         ui.next("\n".join(typed))

@@ -1,4 +1,4 @@
-"""`rollback audit`: whether anything in the ledger was changed, removed or added behind the command's back."""
+"""`rollback audit`: whether anything in the ledger was changed, removed or added by something else than this command."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def audit(env: Env, json: Json = False) -> None:
             )
         if seen.declared and seen.unread:
             raise RollbackError(
-                f"The ledger holds together, but its archive could not be read: {seen.unread}",
+                f"The ledger's hash chains are valid, but its archive could not be read: {seen.unread}",
                 code=Code.ARCHIVE_UNAVAILABLE,
                 changed="Nothing was changed.",
-                next="Only the archive proves the newest entries of the ledger. Audit again when it answers.",
+                next="Only the archive proves the newest entries of the ledger. Run the audit again when the archive can be read.",
             )

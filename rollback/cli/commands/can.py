@@ -19,7 +19,7 @@ def can(
         str, typer.Option("--commit", metavar="COMMIT", help="The commit to be deployed.")
     ] = "HEAD",
     github: Annotated[
-        bool, typer.Option("--github", help="Also require that GitHub shows who has to approve.")
+        bool, typer.Option("--github", help="Also require that GitHub lists the required reviewers.")
     ] = False,
     markdown: Annotated[
         bool, typer.Option("--markdown", help="As Markdown, for a job's summary or a pull request.")
@@ -32,7 +32,7 @@ def can(
             raise UsageError(
                 "--markdown and JSON both write to standard output.",
                 code=Code.OPTION_INVALID,
-                next="Leave one out.",
+                next="Remove one of the two.",
             )
         verdict = opened.can(commit, github=github)
         if markdown:
@@ -43,5 +43,5 @@ def can(
             raise Refused(
                 verdict.sentence,
                 code=Code.NOT_REVERSIBLE,
-                next=f"rollback can --env {opened.name}  # once that is fixed",
+                next=f"rollback can --env {opened.name}  # after fixing that",
             )

@@ -44,7 +44,7 @@ def sync(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write the difference without asking.")] = False,
     json: Json = False,
 ) -> None:
-    """Add new functions to the settings, and remove those that are gone."""
+    """Add new functions to the settings, and remove those that no longer exist."""
     with verb(env, json) as (opened, ui):
         synced = opened.catalogue.compare(
             Selection(
@@ -61,11 +61,9 @@ def sync(
             answer = yes or ui.confirm("Write it?")
             if not answer:
                 raise Refused(
-                    "It was not confirmed."
-                    if answer is False
-                    else "Nobody can be asked here whether to write it.",
+                    "Not confirmed." if answer is False else "There is no terminal to confirm the change.",
                     code=Code.CONFIRMATION_MISSING,
-                    next=f"rollback catalogue sync --env {opened.name} --yes  # writes it, with the same options",
+                    next=f"rollback catalogue sync --env {opened.name} --yes  # write it; repeat the other options",
                 )
             opened.catalogue.write(synced)
             written = True

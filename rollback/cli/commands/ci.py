@@ -1,4 +1,4 @@
-"""`rollback ci …`: the steps of GitHub's workflows and of GitLab's jobs. What they hand on is decided here."""
+"""`rollback ci …`: the steps of GitHub's workflows and of GitLab's jobs. Decides what one step passes to the next."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def role(
         ),
     ] = "",
 ) -> None:
-    """Take a role in a job: outputs for GitHub's next step, or variables for a GitLab shell."""
+    """Select a job's role: as outputs for GitHub's next step, or as variables for a GitLab shell."""
     with _without_credentials(env) as settings:
         if for_the_shell := ci.take_role(settings, which.value, minutes, person):
             write_out(for_the_shell)
@@ -99,7 +99,7 @@ def plan(
         ),
     ] = "false",
 ) -> None:
-    """Plan and record; a second attempt of a run continues with the same record."""
+    """Plan a rollback and record it; a second attempt of the run uses the same record."""
     with verb(env, json=False) as (opened, ui):
         target = _target(kind, to)
         if allow_below == "true" and target in (kinds.Kind.TABLE, kinds.Kind.CUTOVER):
@@ -121,7 +121,7 @@ def plan(
                 ci.summarise("Nothing to do: everything is at the target already.")
                 return
             found = result.rollback_id
-        ui.notice(f"The record is {found}.")
+        ui.notice(f"Record: {found}.")
         report = opened.report(found)
         record = report.records[found].record
         policy = opened.required_approval(record.kind, below=bool(record.below))
@@ -138,7 +138,7 @@ def plan(
 
 
 def reviewer(env: Env) -> None:
-    """Output who has reviewed this run, from GitHub or GitLab."""
+    """Output who reviewed this run, from GitHub or GitLab."""
     with _without_credentials(env) as settings:
         ci.hand_on(person=ci.reviewer(settings))
 
@@ -154,7 +154,7 @@ def apply(
     with verb(env, json=False) as (opened, ui):
         status = opened.record(identifier).status
         if status not in records.UNFINISHED:
-            ui.notice(f"{identifier} is {status} already.")
+            ui.notice(f"{identifier} is already {status}.")
             return
         if status is records.Status.AWAITING_APPROVAL:
             end(ui, lambda: opened.apply(identifier, digest))
@@ -169,7 +169,7 @@ def end_(
         str, typer.Option("--approval", metavar="RESULT", help="How the approval's job ended.")
     ] = "",
 ) -> None:
-    """Give up what was rejected or timed out, and write the result to the job's summary."""
+    """Cancel a plan that was rejected or timed out, and write the result to the job's summary."""
     with verb(env, json=False) as (opened, _):
         waiting = opened.record(identifier).status is records.Status.AWAITING_APPROVAL
         if waiting and approval in ("failure", "cancelled"):
@@ -179,7 +179,7 @@ def end_(
 
 @contextmanager
 def _without_credentials(env: str) -> Iterator[configured.Settings]:
-    """The surroundings of a verb that needs no credentials: the settings; errors become their exit codes."""
+    """For a verb that needs no credentials: yields the settings, and turns errors into exit codes."""
     try:
         yield configured.load(configured.find_root(Path.cwd()), env)
     except RollbackError as error:
@@ -188,7 +188,7 @@ def _without_credentials(env: str) -> Iterator[configured.Settings]:
 
 
 def _target(kind: WorkflowKind, to: str) -> kinds.Kind:
-    """The kind of rollback that a workflow means."""
+    """The kind of rollback that a workflow asks for."""
     if kind is WorkflowKind.lambda_:
         return kinds.Kind.ALIASES
     if kind is WorkflowKind.table and to.startswith("restored:"):

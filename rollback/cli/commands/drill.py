@@ -18,7 +18,7 @@ from rollback.views import drill as views
 
 
 class Fault(StrEnum):
-    """What gets in the way."""
+    """What goes wrong during the rollback."""
 
     none = "none"
     failing = "failing"
@@ -39,7 +39,7 @@ def drill(
     fault: Annotated[
         Fault | None, typer.Option("--fault", help="The fault to add; default: the scenario's own.")
     ] = None,
-    report: Annotated[bool, typer.Option("--report", help="Only the table of the last drills.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Only show the table of the last drills.")] = False,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Only plan, and check that the current release responds.")
     ] = False,
@@ -63,16 +63,16 @@ def drill(
             "--wait", metavar="MINUTES", min=0, max=1440, help="How many minutes to wait for the approval."
         ),
     ] = 0,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The table as Markdown.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Show the table as Markdown.")] = False,
     json: Json = False,
 ) -> None:
-    """Rehearse a rollback: make something bad, roll it back, and measure; not in production."""
+    """Rehearse a rollback: break something, roll it back and measure the time; not in production."""
     with verb(env, json) as (opened, ui):
         if markdown and json:
             raise UsageError(
-                "--markdown and JSON both want standard output.",
+                "--markdown and JSON both write to standard output.",
                 code=Code.OPTION_INVALID,
-                next="Leave one out.",
+                next="Remove one of the two.",
             )
         if report:
             rows = opened.drills.table()

@@ -54,7 +54,7 @@ AlthoughQuarantined = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What was typed beside the request. `although` says why a second word is asked for."""
+    """The options beside the request."""
 
     reason: str
     resume: Path | None
@@ -119,18 +119,18 @@ def _second_confirmation(opened: environment.Environment, ui: terminal.Terminal)
             code=Code.CONFIRMATION_MISSING,
         )
     if typed != opened.name:
-        raise Refused(f"That is not {opened.name}.", code=Code.CONFIRMATION_MISSING)
+        raise Refused(f"What was typed is not {opened.name}.", code=Code.CONFIRMATION_MISSING)
 
 
 def _ended(ui: terminal.Terminal, result: results.Result) -> None:
     seen, plan = result.seen, result.plan
     if seen is None:
-        message = "" if plan is None else f"Nothing to do: every alias is at {plan.to_version} already."
+        message = "" if plan is None else f"Nothing to do: every alias is already at {plan.to_version}."
         ui.show(rich_layout.text(message), {"status": result.status})
         return
     document = documents.record_document(seen, result.outcomes)
     ui.show(records.record_view(seen), {**document, "journal": str(result.journal), "imported": False})
     record = seen.record
     ui.alarm(
-        f"EMERGENCY {record.rollback_id}: {record.status}. The ledger does not have it until the journal is imported."
+        f"EMERGENCY {record.rollback_id}: {record.status}. The ledger does not contain it until the journal is imported."
     )

@@ -1,4 +1,4 @@
-"""`rollback foundation …`: what an administrator declares, apart from what the deployer does."""
+"""`rollback foundation …`: the stack that an administrator declares, separate from the deployer's."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from rollback.views import rich_layout
 
 
 def split(env: Env, dry_run: DryRun = False, json: Json = False) -> None:
-    """Remove from the stack's state what the foundation's stack has now; changes nothing in the account."""
+    """Remove from the stack's state the resources that the foundation's stack has now; changes nothing in the account."""
     with verb(env, json) as (opened, ui):
         found = opened.adoption.split_foundation(dry_run=dry_run)
-        done = "would be forgotten" if dry_run else "forgotten"
-        lines = [*found.held, f"{done} by the stack {opened.name}: {len(found.held)}."]
+        done = "would be removed from the state" if dry_run else "removed from the state"
+        lines = [*found.held, f"{len(found.held)} resources {done} of stack {opened.name}."]
         ui.show(
-            rich_layout.text("\n".join(lines) if found.held else "Nothing to split: each stack has its own."),
+            rich_layout.text(
+                "\n".join(lines)
+                if found.held
+                else "Nothing to split: the two stacks have no resource in common."
+            ),
             {"environment": opened.name, "forgotten": list(found.held), "dry_run": dry_run},
         )
         ui.next(

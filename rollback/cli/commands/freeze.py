@@ -9,7 +9,7 @@ from rollback.views import documents, rich_layout
 
 
 def freeze(env: Env, reason: Reason = "", json: Json = False) -> None:
-    """Refuse deployments and rollbacks of everybody else, until unfreeze."""
+    """Block deployments and rollbacks by everybody else until unfreeze."""
     with verb(env, json) as (opened, ui):
         frozen = opened.freeze(reason)
         ui.show(

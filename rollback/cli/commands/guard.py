@@ -1,4 +1,4 @@
-"""`rollback guard …`: takes a standby for an alarm, without a person."""
+"""`rollback guard …`: the function that takes the standby when an alarm goes off."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Build the package of the guard's function, before `pulumi up` of the foundation."""
+    """Build the package of the guard's function; run it before `pulumi up` of the foundation."""
     with answering(env, json) as ui:
         made = guard.build(env, file, python=python)
         ui.show(
@@ -46,7 +46,7 @@ def build(
 
 
 def status(env: Env, json: Json = False) -> None:
-    """Show whether the guard would act on an alarm, and why recent alarms took nothing."""
+    """Show whether the guard would act on an alarm, and why it ignored recent ones."""
     with verb(env, json) as (opened, ui):
         found = opened.guard.status()
         ui.show(views.state(found), {"environment": opened.name, **views.document(found)})
@@ -63,7 +63,7 @@ def rehearse(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Run the guard as if an alarm turned red now, without the rollback."""
+    """Run the guard as if an alarm went off now, without rolling back."""
     with verb(env, json) as (opened, ui):
         found = opened.guard.test(alarm)
         ui.show(views.rehearsed(found), {"environment": opened.name, **found})

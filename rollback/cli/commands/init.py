@@ -1,4 +1,4 @@
-"""`rollback init`: an account looked at, and the files that make its functions an environment."""
+"""`rollback init`: reads an account, and writes the files that make its functions an environment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROLES = {
 
 
 class Grouped(StrEnum):
-    """What says to which service a function belongs."""
+    """How functions are grouped into services."""
 
     stack = "stack"
     path = "path"
@@ -100,14 +100,16 @@ def init(
     ] = False,
     services_by: Annotated[
         Grouped | None,
-        typer.Option("--services-by", help="How functions are grouped into services; default: what fits."),
+        typer.Option(
+            "--services-by", help="How to group functions into services; default: chosen automatically."
+        ),
     ] = None,
     service_tag: Annotated[
         str, typer.Option("--service-tag", metavar="KEY", help="With --services-by tag: the tag to use.")
     ] = "",
     tables: Annotated[
         bool,
-        typer.Option("--tables/--no-tables", help="Whether tables with point-in-time recovery are listed."),
+        typer.Option("--tables/--no-tables", help="Whether to list tables with point-in-time recovery."),
     ] = True,
     deployer: Annotated[
         list[str] | None, typer.Option("--deployer", metavar="ARN", help="Who may deploy.")
@@ -126,13 +128,13 @@ def init(
         bool | None,
         typer.Option(
             "--permission-sets/--no-permission-sets",
-            help="Whether people use IAM Identity Center; default: as you do.",
+            help="Whether people sign in with IAM Identity Center; default: if you do.",
         ),
     ] = None,
     repository: Annotated[
         str,
         typer.Option(
-            "--repository", metavar="OWNER/NAME", help="The GitHub repository whose jobs take the roles."
+            "--repository", metavar="OWNER/NAME", help="The GitHub repository whose jobs assume the roles."
         ),
     ] = "",
     github: Annotated[
@@ -140,7 +142,7 @@ def init(
         typer.Option(
             "--github",
             metavar="OWNER/NAME@SHA",
-            help="Also write GitHub workflows; the repository and commit of those that they call.",
+            help="Also write GitHub workflows; they call the workflows of this repository and commit.",
         ),
     ] = "",
     gitlab: Annotated[
@@ -148,13 +150,15 @@ def init(
         typer.Option(
             "--gitlab",
             metavar="GROUP/PROJECT@SHA",
-            help="Also write GitLab jobs; the project and commit of the component that they include.",
+            help="Also write GitLab jobs; they include the component of this project and commit.",
         ),
     ] = "",
     gitlab_project: Annotated[
         str,
         typer.Option(
-            "--gitlab-project", metavar="GROUP/PROJECT", help="The GitLab project whose jobs take the roles."
+            "--gitlab-project",
+            metavar="GROUP/PROJECT",
+            help="The GitLab project whose jobs assume the roles.",
         ),
     ] = "",
     gitlab_approvals: Annotated[
@@ -162,7 +166,7 @@ def init(
         typer.Option(
             "--gitlab-approvals",
             metavar="GROUP/PROJECT",
-            help="Another project, whose jobs may approve; default: people approve.",
+            help="A second project whose jobs may approve; default: people approve.",
         ),
     ] = "",
     ci_source: Annotated[
@@ -170,17 +174,19 @@ def init(
         typer.Option(
             "--ci-source",
             metavar="SOURCE",
-            help="What CI installs: a version, a git URL with a commit, or a wheel; default: that commit.",
+            help="What CI installs: a version, a git URL with a commit, or a wheel; default: the commit above.",
         ),
     ] = "",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="With --yes: also overwrite files that differ.")
     ] = False,
     dry_run: DryRun = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write what is proposed without asking.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Write the proposed files without asking.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Write the settings of a new environment from an account's functions."""
+    """Write the settings of a new environment from the functions of an AWS account."""
     with answering(env, json) as ui:
         system, pinned = _ci(github, gitlab, ci_source)
         selection = Selection(
@@ -202,7 +208,7 @@ def init(
             alias = usual if yes else ui.ask("Alias that callers invoke?", usual, answers.alias)
         if lacking := setup.without_alias(chosen, details, alias):
             question = (
-                f"{len(lacking)} of {len(chosen.functions)} functions have no alias {alias}. Leave them out?"
+                f"{len(lacking)} of {len(chosen.functions)} functions have no alias {alias}. Exclude them?"
             )
             if only_with_alias or (not yes and ui.decide(question, proposed=False)):
                 chosen = chosen.without(lacking)
@@ -217,7 +223,7 @@ def init(
             details,
             alias=alias,
             prefix=prefix
-            or ("" if yes else ui.ask("Prefix of all that is declared?", setup.prefix, answers.prefix)),
+            or ("" if yes else ui.ask("Prefix of all declared names?", setup.prefix, answers.prefix)),
             production=production,
             by=By(services_by.value) if services_by else None,
             tag=service_tag,
@@ -244,12 +250,12 @@ def _right(option: str, wrong: str) -> None:
 
 
 def _ci(github: str, gitlab: str, source: str) -> tuple[str, ci_files.Pin | None]:
-    """The CI whose files are written, and what they call. Raises `UsageError` for two, or for a source of none."""
+    """The CI system whose files are written, and what they call. Raises `UsageError` for two systems, or for a source without one."""
     wanted = {ci_files.GITHUB: github, ci_files.GITLAB: gitlab}
     named = [system for system, given in wanted.items() if given]
     if len(named) > 1 or (source and not named):
         raise UsageError(
-            "--ci-source goes with --github or --gitlab, and only one of these.",
+            "--ci-source needs --github or --gitlab, and these two exclude each other.",
             code=Code.OPTION_INVALID,
             next="--github OWNER/NAME@SHA or --gitlab GROUP/PROJECT@SHA",
         )
@@ -257,10 +263,10 @@ def _ci(github: str, gitlab: str, source: str) -> tuple[str, ci_files.Pin | None
 
 
 def _projects(pinned: ci_files.Pin | None, project: str, approvals: str) -> dict[str, str]:
-    """The setting `gitlab`. Raises `UsageError` for approvals of no project."""
+    """The setting `gitlab`. Raises `UsageError` for approvals without a project."""
     if not project:
         if approvals:
-            raise UsageError("--gitlab-approvals goes with --gitlab-project.", code=Code.OPTION_INVALID)
+            raise UsageError("--gitlab-approvals needs --gitlab-project.", code=Code.OPTION_INVALID)
         return {}
     host = pinned.host if pinned and pinned.host not in ("github.com", GITLAB_COM) else ""
     named = {"project": project, "approvals": approvals, "host": host}
@@ -270,9 +276,9 @@ def _projects(pinned: ci_files.Pin | None, project: str, approvals: str) -> dict
 def _people(
     ui: terminal.Terminal, setup: setups.Setup, *, asked: bool
 ) -> tuple[dict[str, list[str]], bool | None]:
-    """Who is named on a terminal, and whether they come by IAM Identity Center; nobody where nothing is typed.
+    """The people typed on a terminal, and whether they use IAM Identity Center; nobody where nothing is typed.
 
-    Who approves is `asked` for.
+    `asked`: also ask who approves.
     """
     usual = setup.caller
 
@@ -281,7 +287,7 @@ def _people(
         return "" if known else answers.people(_listed(given))
 
     given = ui.ask(
-        "Who deploys and rolls back? ARNs of IAM users with commas, or sso", usual or "nobody", wrong
+        "Who deploys and rolls back? ARNs of IAM users, separated by commas, or sso", usual or "nobody", wrong
     )
     if given in (usual, "nobody"):
         return {}, None
@@ -290,7 +296,7 @@ def _people(
     people = {role: _listed(given) for role in ("deployers", "onCall", "breakGlass")}
     approvers = (
         ui.ask(
-            "Who approves? ARNs with commas",
+            "Who approves? ARNs, separated by commas",
             "nobody",
             lambda given: "" if given == "nobody" else answers.people(_listed(given)),
         )
@@ -305,7 +311,7 @@ def _listed(text: str) -> list[str]:
 
 
 def tag_of(given: str) -> tuple[str, str]:
-    """`KEY=VALUE`. Raises `UsageError` where it is none."""
+    """`KEY=VALUE`. Raises `UsageError` for anything else."""
     key, equals, value = given.partition("=")
     if not (key and equals):
         raise UsageError(
@@ -317,7 +323,7 @@ def tag_of(given: str) -> tuple[str, str]:
 def _confirmed(
     ui: terminal.Terminal, env: str, preview: setups.Preview, *, yes: bool, overwrite: bool
 ) -> bool:
-    """Whether it may be written. Raises `Refused` where nobody has said so."""
+    """Whether the files may be written. Raises `Refused` without a confirmation."""
     differ = [one.file.path for one in preview.changes if one.kind == "differs"]
     if yes and (overwrite or not differ):
         return True
@@ -327,7 +333,7 @@ def _confirmed(
         return True
     what = f"{', '.join(differ)} would be overwritten" if differ and yes else "files would be written"
     raise Refused(
-        "It was not confirmed." if answer is False else f"Nobody can be asked here: {what}.",
+        "Not confirmed." if answer is False else f"There is no terminal to confirm: {what}.",
         code=Code.CONFIRMATION_MISSING,
-        next=f"rollback init --env {env} {'--yes --overwrite' if differ else '--yes'}  # with the same options",
+        next=f"rollback init --env {env} {'--yes --overwrite' if differ else '--yes'}  # repeat the other options",
     )

@@ -1,4 +1,4 @@
-"""`rollback ledger …`: once the ledger is back, after an emergency or a restore."""
+"""`rollback ledger …`: the ledger after an emergency or a restore."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def import_(
     env: Env,
     although_moved: Annotated[
         bool,
-        typer.Option("--although-moved", help="Import it although aliases were changed since."),
+        typer.Option("--although-moved", help="Import it even if aliases were changed since."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Import the journal of an emergency, when the ledger is back."""
+    """Import the journal of an emergency, once the ledger is available again."""
     with verb(env, json) as (opened, ui):
         adopted = opened.ledger.import_journal(file, although_moved=although_moved)
         seen = adopted.seen
@@ -37,13 +37,13 @@ def import_(
 
 
 def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
-    """Restore entries that a restored or new table lacks, from the archive."""
+    """Restore from the archive the entries that a restored or new table lacks."""
     with verb(env, json) as (opened, ui):
         repaired = opened.ledger.mend(reason)
         document = {"environment": opened.name, **plain(repaired)}
         if not repaired.entries:
             ui.show(
-                rich_layout.text("Nothing is missing: the ledger has everything that the archive has."),
+                rich_layout.text("Nothing to restore: the ledger has every entry of the archive."),
                 document,
             )
             return
@@ -57,7 +57,7 @@ def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
         if repaired.lost:
             ui.notice(f"Records that could not be restored: {', '.join(repaired.lost[:20])}.")
         ui.next(
-            f"pulumi up --stack {opened.settings.names.foundation_stack}  # which protects the table again\n"
+            f"pulumi up --stack {opened.settings.names.foundation_stack}  # protects the table again\n"
             f"rollback status --env {opened.name}\n"
-            f'rollback lambda --env {opened.name} --adopt-current --reason "…"  # where a lost record moved aliases'
+            f'rollback lambda --env {opened.name} --adopt-current --reason "…"  # only if a lost record moved aliases'
         )

@@ -1,4 +1,4 @@
-"""`rollback login`, `logout` and `credentials`: a person's role, taken once with MFA and kept until it ends."""
+"""`rollback login`, `logout` and `credentials`: a person's role, assumed with MFA; its credentials are kept until they expire."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rollback.views import rich_layout
 
 
 class Role(StrEnum):
-    """The roles that people take."""
+    """The roles that people assume."""
 
     deployer = "deployer"
     rollback = "rollback"
@@ -47,7 +47,7 @@ def login(
     serial: Annotated[
         str,
         typer.Option(
-            "--serial", metavar="ARN", help="The MFA device; default: the one named like your user."
+            "--serial", metavar="ARN", help="The MFA device; default: the one with your user's name."
         ),
     ] = "",
     profile: Annotated[
@@ -64,7 +64,7 @@ def login(
     ] = 1,
     json: Json = False,
 ) -> None:
-    """Take a role with MFA, and keep its credentials on this machine until they expire."""
+    """Assume a role with MFA, and keep its credentials on this machine until they expire."""
     with answering(env, json) as ui:
         settings = configured.load(configured.find_root(Path.cwd()), env)
 
@@ -85,7 +85,7 @@ def login(
             f"credential_process = {shlex.quote(os.path.abspath(sys.argv[0]))} credentials {taken.arn}",  # noqa: PTH100 - a link stays one
             f"region = {settings.region}",
         ]
-        message = f"{taken.person} has {taken.role} until {taken.expires}. In ~/.aws/config, once:"
+        message = f"{taken.person} has {taken.role} until {taken.expires}. Add to ~/.aws/config, once:"
         ui.show(
             rich_layout.lines_to_copy(message, "", *lines, ""),
             {
@@ -105,17 +105,18 @@ def login(
 def logout(
     env: Env,
     role: Annotated[
-        Role | None, typer.Option("--role", metavar="ROLE", help="The role; default: all of the environment.")
+        Role | None,
+        typer.Option("--role", metavar="ROLE", help="The role; default: all roles of the environment."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Remove the credentials that login keeps."""
+    """Remove the credentials that login stored."""
     with answering(env, json) as ui:
         settings = configured.load(configured.find_root(Path.cwd()), env)
         if role:
             logins.arn_of(settings, role.value)
         gone = logins.log_out(settings, (role.value,) if role else tuple(one.value for one in Role))
-        message = [f"Removed: {arn}" for arn in gone] or ["There was nothing to remove."]
+        message = [f"Removed: {arn}" for arn in gone] or ["Nothing to remove."]
         ui.show(rich_layout.lines_to_copy(*message), {"environment": env, "forgotten": list(gone)})
 
 
@@ -126,6 +127,6 @@ def credentials(
     try:
         stdio.write_out(keeping.kept(role))
     except Exception:
-        # What shows it takes longer to import than all else here, for which whatever needs credentials waits.
+        # Not through the terminal's view: its imports take longer than the rest, and every AWS call waits for this.
         with answering(None, json=False):
             raise

@@ -1,4 +1,4 @@
-"""`rollback prune`: published versions that nobody needs any more."""
+"""`rollback prune`: deletes published versions that no release needs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def prune(
     ] = "",
     yes: Annotated[
         bool,
-        typer.Option("--yes", "-y", help="Delete without showing it first (not in production)."),
+        typer.Option("--yes", "-y", help="Delete without asking (not in production)."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Delete published versions that nothing needs; without --digest or --yes, show them or ask."""
+    """Delete published versions that no release needs; without --digest or --yes, list them and ask."""
     with verb(env, json) as (opened, ui):
         request = PruneRequest(keep=keep)
         reason = messages.checked_reason(reason) if reason or digest or yes else ""
@@ -49,7 +49,7 @@ def prune(
             elif not plan.changes and not json:
                 ui.show(rich_layout.text(_NOTHING), {})
             elif plan.changes and reason and not json:
-                answer = ui.confirm(f"Delete exactly this in {plan.environment}, permanently?")
+                answer = ui.confirm(f"Permanently delete these versions in {plan.environment}?")
                 digest = plan.digest if answer else ""
                 then = typed if answer is None else ""
             if not digest:

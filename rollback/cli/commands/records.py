@@ -14,7 +14,7 @@ from rollback.views import documents, records, release_diff
 
 
 class HistoryKind(StrEnum):
-    """Kinds of records that `history` can be narrowed to."""
+    """The kinds that `history --kind` takes."""
 
     release = "release"
     aliases = "aliases"
@@ -40,7 +40,7 @@ def history(
     ] = 30,
     json: Json = False,
 ) -> None:
-    """List releases, rollbacks and updates of the stack, newest first."""
+    """List releases, rollbacks and stack updates, newest first."""
     with verb(env, json) as (opened, ui):
         entries = opened.history(limit, kind.value if kind else None)
         for notice in entries.notices:
@@ -51,7 +51,7 @@ def history(
 
 
 def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:
-    """Show a rollback and what to type next; or an update of the stack."""
+    """Show one rollback (plan, journal, next command) or one stack update."""
     with verb(env, json) as (opened, ui):
         moment = opened.moment(identifier)
         if moment is not None:
@@ -67,7 +67,7 @@ def diff(
         str,
         typer.Argument(
             metavar="[A]",
-            help="A release; previous, recorded (by the ledger) or deployed.",
+            help="A release, or previous, recorded (in the ledger) or deployed.",
             show_default=True,
             autocompletion=completion.sides,
         ),

@@ -39,7 +39,7 @@ def record(
         typer.Option(
             "--standby",
             metavar="TIME",
-            help="Prepare a standby, to be taken within this time: 45m, 2h or 1h30m.",
+            help="Also prepare a standby that can be taken for this long: 45m, 2h or 1h30m.",
         ),
     ] = "",
     from_stack: Annotated[
@@ -68,18 +68,18 @@ def record(
 def _prepared(
     opened: environment.Environment, ui: terminal.Terminal, version: str, minutes: int
 ) -> dict[str, Any]:
-    """What is on standby for a release that is recorded now, for `--json`. That it cannot be is no error of the recording."""
+    """Prepares a standby for a release that was just recorded, for `--json`. A failure is a notice: the release is recorded."""
     try:
         result = opened.standby.prepare(minutes=minutes, release=version)
     except RollbackError as error:
-        ui.notice(f"{version} is recorded, without a standby: {error.what}")
+        ui.notice(f"{version} is recorded, but without a standby: {error.what}")
         return {
             "error": json_output.error_document(error),
             "code": str(error.code),
             "message": error.what,
         }
     if result.seen is None:
-        ui.notice(f"{version} changes nothing that could be rolled back: there is no standby for it.")
+        ui.notice(f"No standby for {version}: it changes nothing that could be rolled back.")
         return {"status": result.status}
     until = f"{result.rollback_id} is on standby until {result.seen.record.standby_until}."
     ui.notice(result.waiting.what if result.waiting else until)
@@ -127,12 +127,12 @@ def list_(
 def quarantine(
     version: Named, env: Env, reason: Reason, services: Services = "all", json: Json = False
 ) -> None:
-    """Quarantine a release: no rollback goes to it until it is lifted."""
+    """Quarantine a release: no rollback goes to it until the quarantine is lifted."""
     _quarantine(version, env, services, reason, json=json, lifting=False)
 
 
 def lift(version: Named, env: Env, reason: Reason, services: Services = "all", json: Json = False) -> None:
-    """Release a release from quarantine."""
+    """Lift the quarantine of a release."""
     _quarantine(version, env, services, reason, json=json, lifting=True)
 
 
@@ -168,7 +168,11 @@ def _recorded(
         rich_layout.text(
             f"{what} {release.version}: {release.functions} functions at commit {release.commit[:12] or 'unknown'}. "
             f"{opened.name} is at {recorded.deployed}."
-            + (f" No rollback goes below {release.not_below}." if release.not_below else "")
+            + (
+                f" Rollbacks to releases older than {release.not_below} are refused."
+                if release.not_below
+                else ""
+            )
         ),
         {
             **documents.recorded_document(recorded),

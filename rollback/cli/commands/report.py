@@ -1,4 +1,4 @@
-"""`rollback report`: what happened, for people who were not there."""
+"""`rollback report`: what happened, as a page for others."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def report(
         ),
     ] = "",
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="One rollback as Markdown, for a job's summary.")
+        bool, typer.Option("--markdown", help="Write one rollback as Markdown, for a job's summary.")
     ] = False,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many entries, newest first.")
     ] = 100,
     json: Json = False,
 ) -> None:
-    """Write a report of what happened, as one HTML page."""
+    """Write an HTML report of one rollback, or of the whole environment."""
     with verb(env, json) as (opened, ui):
         if markdown and identifier is None:
             raise UsageError(
-                "--markdown is of one rollback.",
+                "--markdown needs the ID of one rollback.",
                 code=Code.OPTION_INVALID,
                 next="rollback report ID --markdown",
             )
@@ -72,7 +72,7 @@ def report(
             path.write_text(document, encoding="utf-8")
         except OSError as error:
             raise UsageError(
-                f"{path} cannot be written: {error.strerror}.",
+                f"Cannot write {path}: {error.strerror}.",
                 code=Code.OUTPUT_UNWRITABLE,
                 next="--file FILE",
             ) from None

@@ -58,7 +58,7 @@ Except = Annotated[
 
 
 class CutoverChoice(StrEnum):
-    """What is done with a table that was restored."""
+    """What to do with a restored table."""
 
     none = "none"
     copy_back = "copy-back"
@@ -151,7 +151,7 @@ def stack(
     timeout: Timeout = "",
     json: Json = False,
 ) -> None:
-    """Deploy a Pulumi stack as an earlier commit had it."""
+    """Roll a Pulumi stack back to an earlier commit."""
     _do(
         env,
         StackRequest(
@@ -183,7 +183,7 @@ def terraform(
     timeout: Timeout = "",
     json: Json = False,
 ) -> None:
-    """Apply the Terraform configuration as an earlier commit had it."""
+    """Roll the Terraform configuration back to an earlier commit."""
     request = TerraformRequest(commit=to, allow_destroy=tuple(allow_destroy or ()), allow_below=allow_below)
     _do(env, request, reason, dry_run=dry_run, yes=yes, wait=wait, timeout=timeout, json=json)
 
@@ -214,9 +214,9 @@ def table(
     if restored is (cutover is CutoverChoice.none):
         with answering(env, json):
             raise UsageError(
-                "--to restored:ROLLBACK and --cutover go together: a cutover is a second step, approved apart.",
+                "--to restored:ID and --cutover need each other: a cutover is a second step with an approval of its own.",
                 code=Code.OPTION_INVALID,
-                next=f'rollback table --env {env} --table {name} --to TIME --reason "…"  # and then what that says',
+                next=f'rollback table --env {env} --table {name} --to TIME --reason "…"  # restore first; its output has the next command',
             )
     request: Request = TableRequest(table=name, at=to)
     if restored:
@@ -237,7 +237,7 @@ def full(
     timeout: Timeout = "",
     json: Json = False,
 ) -> None:
-    """Roll back aliases, then the stack and the Terraform configuration that a release was made with."""
+    """Roll back a whole release: aliases, then the stack, then the Terraform configuration."""
     request = FullRequest(release=to, allow_destroy=tuple(allow_destroy or ()), allow_below=allow_below)
     _do(env, request, reason, dry_run=dry_run, yes=yes, wait=wait, timeout=timeout, json=json)
 

@@ -20,7 +20,7 @@ def prepare(
     ],
     json: Json = False,
 ) -> None:
-    """Plan the rollback of the newest release, to be taken later in seconds."""
+    """Plan the rollback of the newest release in advance, so that it can be taken in seconds."""
     with verb(env, json) as (opened, ui):
         minutes = minutes_in(for_)
         end(ui, lambda: opened.standby.prepare(minutes=minutes))
@@ -39,7 +39,7 @@ def take(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Carry out the standby, without another approval."""
+    """Apply the standby, without another approval."""
     with verb(env, json) as (opened, ui):
         end(ui, lambda: opened.standby.take(reason=reason, rollback_id=identifier))
 
@@ -50,13 +50,15 @@ def watch(
     bake: Annotated[
         str,
         typer.Option(
-            "--bake", metavar="TIME", help="How long: 10m or 1h; default: the setting automatic.bake."
+            "--bake",
+            metavar="TIME",
+            help="How long to watch: 10m or 1h; default: the setting automatic.bake.",
         ),
     ] = "",
     timeout: Timeout = "",
     json: Json = False,
 ) -> None:
-    """Watch a release's alarms, and take the standby if one turns red: exit 4 if so."""
+    """Watch a release's alarms, and take the standby if one goes off: exit 4 if so."""
     with verb(env, json, timeout) as (opened, ui):
         try:
             watched = opened.standby.watch(version, minutes=minutes_if(bake))
@@ -69,7 +71,7 @@ def watch(
             "version": watched.version,
             "minutes": watched.minutes,
             "alarms": [documents.alarm_document(one) for one in watched.alarms],
-            # What is healthy is decided about no alarm.
+            # A healthy release names no alarm.
             "decision": str(getattr(watched.decision, "code", "TAKE")),
             "why": watched.decision.reason,
         }

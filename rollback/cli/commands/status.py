@@ -14,7 +14,7 @@ from rollback.core.canonical import plain
 from rollback.core.errors import Code, UsageError, VerificationFailed
 from rollback.views import documents, live_status, records, rich_layout, terminal
 
-# Seconds between two looks of --watch.
+# Seconds between two updates of --watch.
 _EVERY = 2.0
 
 
@@ -45,10 +45,12 @@ def status(
     with verb(env, json) as (opened, ui):
         if watch:
             if exact or commit is not None:
-                raise UsageError("--watch goes with neither --exact nor --commit.", code=Code.OPTION_INVALID)
+                raise UsageError(
+                    "--watch cannot be combined with --exact or --commit.", code=Code.OPTION_INVALID
+                )
             _follow(ui, opened.watching(_EVERY))
             return
-        # An empty one is a pipeline's variable that nobody has set: it opens no gate.
+        # An empty value is a pipeline's variable that is not set: the check must not pass for it.
         if commit is not None:
             sha = opened.may_deploy(commit)
             ui.show(
@@ -57,7 +59,7 @@ def status(
             )
             return
         with ui.rewriting() as screen:
-            # What is known within a second is shown, and rewritten once weights are read, too.
+            # Shown without weights within a second, and rewritten once they are read.
             view = opened.status(
                 exact=exact, early=screen and (lambda view: screen(records.overview_view(view)))
             )
@@ -65,7 +67,7 @@ def status(
 
 
 def _follow(ui: terminal.Terminal, looks: Iterable[Any]) -> None:
-    """Shows each look in the place of the one before on a terminal; else a line for each change, until nobody reads it."""
+    """On a terminal each update replaces the one before; elsewhere each change is a line, until the reader is gone."""
     last: Any = None
     with ui.filling() as screen:
         for seen in looks:
@@ -91,7 +93,7 @@ def verify(
     timeout: Timeout = "",
     json: Json = False,
 ) -> None:
-    """Verify what is deployed; or a rollback whose verification failed."""
+    """Verify what is deployed; with an ID, verify that rollback again."""
     with verb(env, json, timeout) as (opened, ui):
         if identifier is not None:
             end(ui, lambda: opened.verify_again(identifier))

@@ -1,4 +1,4 @@
-"""`rollback tools`: the programs that this command drives."""
+"""`rollback tools`: the programs that this command runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rollback.views import rich_layout
 
 
 def install(json: Json = False) -> None:
-    """Install the Pulumi engine, by Pulumi's own installer, for this command alone."""
+    """Install the Pulumi engine with Pulumi's official installer, for this command only."""
     with answering(None, json) as ui:
         ui.start(f"Installing Pulumi {engine.wanted()}", 0)
         try:
@@ -17,4 +17,4 @@ def install(json: Json = False) -> None:
         finally:
             ui.finish()
         document = {"pulumi": {"version": engine.wanted(), "path": str(program)}}
-        ui.show(rich_layout.text(f"Pulumi {engine.wanted()} is at {program}."), document)
+        ui.show(rich_layout.text(f"Pulumi {engine.wanted()} is installed: {program}."), document)

@@ -1,4 +1,4 @@
-"""The verbs that continue a record that has not ended: `approve`, `apply`, `resume` and `abort`."""
+"""The verbs for a record that has not ended: `approve`, `apply`, `resume` and `abort`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def approve(
     env: MaybeEnv = None,
     json: Json = False,
 ) -> None:
-    """Approve a plan, as another person under the approver role."""
+    """Approve another person's plan, under the approver role."""
     with verb(env, json) as (opened, ui):
         record = opened.approve(identifier, digest)
         document = {
@@ -49,7 +49,7 @@ def apply(
     timeout: Timeout = "",
     json: Json = False,
 ) -> None:
-    """Carry out an approved plan, or one that you confirm by its digest."""
+    """Apply an approved plan, or one that you confirm by its digest."""
     with verb(env, json, timeout) as (opened, ui):
         minutes = minutes_if(wait)
         end(ui, lambda: opened.apply(identifier, digest, wait_minutes=minutes))
@@ -70,6 +70,6 @@ def abort(
     confirm_dead: ConfirmDead = "",
     json: Json = False,
 ) -> None:
-    """Give up a plan, or undo an unfinished rollback."""
+    """Cancel a plan, or undo an unfinished rollback."""
     with verb(env, json) as (opened, ui):
         end(ui, lambda: opened.abort(identifier, reason, confirm_dead=confirm_dead))
