@@ -25,20 +25,20 @@ _KINDS: Mapping[str, str] = {
     Kind.PRUNE: "aliases",
     Kind.TABLE: "table",
 }
-# Enough hexadecimal digits that nobody meets another plan by chance: 48 bits.
+# 12 hexadecimal digits, 48 bits: no other plan matches by accident.
 MIN_DIGEST = 12
 # The remote's default branch, as a clone remembers it (`git remote set-head`).
 DEFAULT_BRANCH = "HEAD"
-# How far two machines' clocks may be apart: with more, AWS refuses the requests of one of them.
+# The largest difference between two machines' clocks: beyond it AWS refuses requests.
 _SKEW = timedelta(minutes=5)
 
 
 def policy(settings: Settings, kind: str, *, below: bool = False) -> Policy:
-    """What `settings` ask for a kind of rollback: none, confirm or identity.
+    """The approval that `settings` require for a kind of rollback: none, confirm or identity.
 
-    To go `below` what must not be rolled back past is an exception: where anybody is configured who approves, that is
-    asked for, whatever the kind asks for; where nobody is, a person confirms the shown plan.
-    What a prune deletes does not come back: somebody has seen it first, also where aliases move at once.
+    To go `below` a release recorded with --not-below is an exception: where approvers are configured, their approval is
+    required, whatever the kind requires; where none are, a person confirms the shown plan.
+    A prune cannot be undone, so that its plan is always confirmed, even where aliases need no confirmation.
     """
     required: Policy = getattr(settings.approval, _KINDS.get(kind, "infrastructure"))
     least: Policy = "none"
@@ -50,9 +50,9 @@ def policy(settings: Settings, kind: str, *, below: bool = False) -> Policy:
 
 
 def on_branch(root: Path, branch: str, name: str) -> str | None:
-    """A file as the protected branch has it: the remote's, and a local one only where there is no remote's at all.
+    """A file on the protected branch: the remote's branch, or the local one if there is no remote branch.
 
-    Anybody can make a local branch of any name; `DEFAULT_BRANCH` is the remote's own default.
+    A local branch of any name is easily made; `DEFAULT_BRANCH` is the remote's own default.
     """
     if git.has_remote_branches(root):
         return git.read(root, f"refs/remotes/origin/{branch}", f"./{name}")
@@ -67,11 +67,11 @@ def binding_policy(
     *,
     below: bool = False,
 ) -> Policy:
-    """What is asked for, by this checkout and by the protected branch, whichever asks for more.
+    """The stricter of the two requirements: this checkout's and the protected branch's.
 
-    Where that is another identity's approval, the settings must be those of the protected branch to the
-    letter: an edit in a checkout must not be able to approve itself. Which branch that is, the branch itself has to
-    say as well, and so has the remote's default branch, where the checkout knows it. Raises `Refused` where they
+    Where that is another identity's approval, the settings must equal those of the protected branch
+    exactly: an edit in a checkout must not be able to approve itself. The branch itself must name the same
+    protected branch, and so must the remote's default branch, if the checkout has it. Raises `Refused` where they
     differ or cannot be compared.
     """
     here = policy(settings, kind, below=below)
@@ -80,10 +80,10 @@ def binding_policy(
     texts = _texts(root, branch, files, read)
     if texts is None:
         raise Refused(
-            f"The settings of {settings.environment} cannot be compared with branch '{branch}': who has to approve "
-            "is not known.",
+            f"The settings of {settings.environment} cannot be compared with branch '{branch}': the required approval "
+            "is unknown.",
             code=Code.SETTINGS_NOT_REVIEWED,
-            next=f"Run it in a git checkout that has branch '{branch}' (git fetch origin {branch}).",
+            next=f"Run the command in a git checkout that has branch '{branch}' (git fetch origin {branch}).",
         )
     there = _parsed(settings.environment, texts, branch)
     default = _texts(root, DEFAULT_BRANCH, files, read)
@@ -93,7 +93,7 @@ def binding_policy(
             raise Refused(
                 f"The protected branch is '{branch}' here, and '{message.protected_branch}' on branch '{where}'.",
                 code=Code.SETTINGS_NOT_REVIEWED,
-                next=f"Check out what is on '{message.protected_branch}'.",
+                next=f"Check out branch '{message.protected_branch}'.",
             )
     strictest = max(here, policy(there, kind, below=below), key=_STRICTEST.index)
     if strictest == "identity":
@@ -107,7 +107,7 @@ def binding_policy(
                 f"{settings.environment} needs approval, and {' and '.join(differ)} here differ from branch "
                 f"'{branch}'.",
                 code=Code.SETTINGS_NOT_REVIEWED,
-                next=f"Commit them to '{branch}' by review, or check out what is there.",
+                next=f"Merge them into '{branch}' after review, or check out that branch's versions.",
             )
     return strictest
 
@@ -125,28 +125,28 @@ def _parsed(environment: str, texts: tuple[str, str], branch: str) -> Settings:
         return parse(environment, *texts)
     except UsageError as error:
         raise Refused(
-            f"The settings on branch '{branch}' are not for this checkout's command: {error.what}",
+            f"The settings on branch '{branch}' cannot be read by this version of the command: {error.what}",
             code=Code.SETTINGS_NOT_REVIEWED,
-            next=f"Check out what is on '{branch}' (git fetch origin {branch}).",
+            next=f"Check out branch '{branch}' (git fetch origin {branch}).",
         ) from None
 
 
 def approve(record: Record, digest: str, by: Actor, settings: Settings, now: datetime) -> Approval:
-    """The approval that `by` gives. Raises `Refused` where they may not, or mean another plan."""
+    """The approval that `by` gives. Raises `Refused` where they may not approve it, or where `digest` is another plan's."""
     if record.status not in WAITING:
         raise Refused(
-            f"{record.rollback_id} is {record.status}, and is not waiting for approval.",
+            f"{record.rollback_id} is {record.status}: it is not waiting for approval.",
             code=Code.WRONG_STATUS,
         )
     if record.standby_until and not now_iso(now) < record.standby_until:
         raise Refused(
-            f"{record.rollback_id} could be taken until {record.standby_until}.",
+            f"{record.rollback_id} has expired: it could be taken until {record.standby_until}.",
             code=Code.STANDBY_ENDED,
             next=f"rollback standby prepare --env {record.environment} --for 45m  # by who is on call",
         )
     if not is_digest_of(digest, record.digest):
         raise Refused(
-            "That is not the digest of this plan.",
+            "The digest is not that of this plan.",
             code=Code.DIGEST_MISMATCH,
             next=f"rollback show {record.rollback_id} --env {record.environment}  # read the plan first",
         )
@@ -154,7 +154,7 @@ def approve(record: Record, digest: str, by: Actor, settings: Settings, now: dat
         raise Refused(
             reason,
             code=Code.APPROVAL_REFUSED,
-            next=f"Another person, under {settings.called(APPROVER)}, has to approve it.",
+            next=f"Another person must approve it, under {settings.called(APPROVER)}.",
         )
     return Approval(
         rollback_id=record.rollback_id,
@@ -166,31 +166,31 @@ def approve(record: Record, digest: str, by: Actor, settings: Settings, now: dat
 
 
 def may_be_confirmed_unseen(settings: Settings, required: Policy) -> None:
-    """Raises `UsageError` where `--yes` does not replace a look at the plan."""
+    """Raises `UsageError` where `--yes` cannot confirm a plan that was not shown."""
     if required == "confirm" and not settings.confirmed_unseen:
         raise UsageError(
-            f"--yes does not confirm a plan in {settings.environment} (the setting `unattended`): the shown plan is "
-            "confirmed.",
+            f"--yes does not confirm a plan in {settings.environment} (setting `unattended`): "
+            "the plan must be confirmed after it is shown.",
             code=Code.OPTION_INVALID,
-            next="Leave --yes out.",
+            next="Run it again without --yes.",
         )
 
 
 def is_digest_of(typed: str, digest: str) -> bool:
-    """Whether somebody has typed this digest, or enough of its beginning."""
+    """Whether `typed` is this digest, or a long enough prefix of it."""
     return len(typed) >= MIN_DIGEST and digest.startswith(typed)
 
 
 def as_shown(plan: Plan[Any], digest: str, shown: Plan[Any] | None = None) -> None:
-    """Raises `Refused` where `digest`, if one is given, is of another plan than this one: of the one that was `shown`,
-    where that is known.
+    """Raises `Refused` where a given `digest` is not that of `plan`. With `shown`, the plan that had it, the
+    message names the differences.
     """
     if digest and not is_digest_of(digest.lower(), plan.digest()):
-        what = f"The digest of what would be done is {plan.digest()[:16]} now, and not {digest[:16]}."
+        what = f"The plan has changed: its digest is now {plan.digest()[:16]}, not {digest[:16]}."
         raise Refused(
-            what if shown is None else f"What would be done is not what was shown: {changed(shown, plan)}.",
+            what if shown is None else f"The plan has changed since it was shown: {changed(shown, plan)}.",
             code=Code.DIGEST_MISMATCH,
-            next=f"Read the plan above; then the same command with --digest {plan.digest()[:16]}",
+            next=f"Read the plan above, then run the same command with --digest {plan.digest()[:16]}",
         )
 
 
@@ -199,13 +199,13 @@ def confirmed(record: Record, digest: str) -> None:
     name = f"{record.rollback_id} --digest {record.digest[:16]} --env {record.environment}"
     if not digest:
         raise Refused(
-            f"{record.rollback_id} has to be confirmed.",
+            f"{record.rollback_id} must be confirmed with its digest.",
             code=Code.CONFIRMATION_MISSING,
             next=f"rollback apply {name}",
         )
     if not is_digest_of(digest.lower(), record.digest):
         raise Refused(
-            f"Digest {digest[:64]} is not that of {record.rollback_id}: its plan has {record.digest[:16]}.",
+            f"Digest {digest[:64]} is not that of {record.rollback_id}, which is {record.digest[:16]}.",
             code=Code.DIGEST_MISMATCH,
             next=f"rollback show {record.rollback_id} --env {record.environment}",
         )
@@ -214,12 +214,12 @@ def confirmed(record: Record, digest: str) -> None:
 def valid_approval(
     record: Record, approvals: Iterable[Approval], settings: Settings, now: datetime
 ) -> Approval:
-    """The approval that lets `record` go ahead. Raises `Refused` saying why there is none."""
+    """The valid approval of `record`. Raises `Refused` with the reason if there is none."""
     given, why = _first_valid(record, approvals, settings, now)
     if given is not None:
         return given
     raise Refused(
-        f"{record.rollback_id} may not go ahead: {why}.",
+        f"{record.rollback_id} cannot be applied: {why}.",
         code=Code.APPROVAL_MISSING,
         next=f"rollback approve {record.rollback_id} --digest {record.digest[:16]} --env {record.environment}  "
         f"# by another person under {settings.called(APPROVER)}",
@@ -229,14 +229,14 @@ def valid_approval(
 def unasked(
     record: Record, approvals: Iterable[Approval], settings: Settings, now: datetime
 ) -> Approval | None:
-    """The approval that somebody has given although `record` may go ahead without one; None where nobody has."""
+    """A valid approval of a `record` that does not need one; None if there is none."""
     return _first_valid(record, approvals, settings, now)[0]
 
 
 def _first_valid(
     record: Record, approvals: Iterable[Approval], settings: Settings, now: datetime
 ) -> tuple[Approval | None, str]:
-    """The first approval that holds; where there is none, why not."""
+    """The first valid approval, or the reason why there is none."""
     why = "nobody has approved it"
     for approval in sorted(approvals, key=lambda item: item.at):
         if approval.digest != record.digest:
@@ -250,22 +250,22 @@ def _first_valid(
 
 
 def _untimely(approval: Approval, settings: Settings, now: datetime) -> str | None:
-    """Why an approval does not hold at `now`; None where it does.
+    """Why an approval is not valid at `now`; None if it is.
 
-    Its item is the approver's to write, so the settings' minutes count from when it was given, whatever it says.
+    The approver writes the item, so the validity is computed from the settings, not taken from the item.
     """
     try:
         given, expires = map(_moment, (approval.at, approval.expires_at))
         until = min(expires, given + timedelta(minutes=settings.approval.expires_minutes))
     except (ValueError, OverflowError):
-        return f"the approval of {approval.by} does not say in ISO 8601 when it was given and when it expires"
+        return f"the approval of {approval.by} has no valid ISO 8601 times"
     if given > now + _SKEW:
-        return f"the approval of {approval.by} is dated {approval.at}, which is yet to come"
+        return f"the approval of {approval.by} is dated {approval.at}, in the future"
     return f"the approval of {approval.by} expired at {now_iso(until)}" if until < now else None
 
 
 def _moment(text: str) -> datetime:
-    """A moment from ISO 8601 with a time zone, in UTC. Raises `ValueError` where it is none."""
+    """An ISO 8601 time with a time zone, in UTC. Raises `ValueError` otherwise."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(text)
@@ -280,5 +280,5 @@ def _unfit(by: Actor, record: Record, settings: Settings) -> str | None:
     if by.role == starter.role:
         return f"it was started under the same role, {by.role}"
     if not settings.acts_as(by.role, APPROVER):
-        return f"{by} does not act under {settings.called(APPROVER)}"
+        return f"{by} is not acting under {settings.called(APPROVER)}"
     return None

@@ -15,7 +15,7 @@ from rollback.targets.aliases.recorded import Recorded, recorded
 
 
 def check(session: Session) -> list[Check]:
-    """Whether every alias is as the ledger says, and the parameter too. Names what is not."""
+    """Checks every alias and the parameter against the ledger. The details name the differences."""
     settings = session.settings
     catalogue = settings.catalogue()
     timeline = session.ledger.timeline()
@@ -30,7 +30,8 @@ def check(session: Session) -> list[Check]:
             session.account,
             name,
             expected.version,
-            expected.code_sha256 or None,  # of where a rollback went back to, the code is not known
+            expected.code_sha256
+            or None,  # empty for aliases that a rollback restored: their code is not recorded
             expected.weights,
             gone=gone,
             otherwise="expected",
@@ -51,7 +52,7 @@ def _releases(
     others: Mapping[str, str],
     quarantines: Sequence[Quarantine],
 ) -> Check:
-    """Whether no function is at a release that is quarantined; it names those, and those apart from their service. Pure."""
+    """Checks that no function is at a quarantined release. The details name those, and functions at another release than their service. Pure."""
     quarantined = {(item.service, item.version) for item in quarantines}
     found = known(last.releases)
     wrong = [
@@ -59,8 +60,11 @@ def _releases(
         for name, version in found.items()
         if (services[name], version) in quarantined
     ]
-    mixed = [(name, f"{services[name]} is mixed, this is at {version}") for name, version in others.items()]
-    detail = f"{len(found) - len(wrong)} of {len(found)} functions are at releases that may be deployed"
+    mixed = [
+        (name, f"{services[name]} is mixed, this function is at {version}")
+        for name, version in others.items()
+    ]
+    detail = f"{len(found) - len(wrong)} of {len(found)} functions are at releases that are not quarantined"
     return Check(
         check="releases",
         ok=not wrong,
@@ -69,9 +73,9 @@ def _releases(
 
 
 def _parameter(session: Session, deployed: str) -> Check:
-    """Whether the SSM parameter holds what is deployed: it has no conditional write; the last writer wins."""
+    """Checks that the SSM parameter equals what is deployed. Parameters have no conditional write: the last writer wins."""
     name = session.settings.names.deployed_version
     with explained(f"reading the parameter {name}"):
         value = session.account.ssm.get_parameter(Name=name)["Parameter"].get("Value", "")
-    what = f"it says {value}" + ("" if value == deployed else f", the ledger has {deployed}")
+    what = f"it is {value}" + ("" if value == deployed else f", expected {deployed}")
     return Check(check="parameter", ok=value == deployed, detail=what)

@@ -1,10 +1,10 @@
-"""`rollback audit`: reads all of an environment's ledger and its archive, and names each place where the
+"""`rollback audit`: reads an environment's whole ledger and archive, and reports each place where the
 chain breaks.
 
-The timeline is read first: it claims every record, release and quarantine. Then every partition that it
-claims is read, several at a time, and dropped again; then what the index and the archive have beyond that.
-LOCK# items are leases and no history. An item that neither the timeline nor the index leads to is read by no
-command, and not by this one.
+The timeline is read first: it lists every record, release and quarantine. Then every partition that it
+lists is read, several at a time; then what only the index or the archive has.
+LOCK# items are leases, not history. An item that neither the timeline nor the index refers to is read by no
+command, this one included.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from rollback.model.drill import PREFIX
 from rollback.model.record import UNFINISHED, Approval, Status
 from rollback.model.release import Entry, Release
 
-# Partitions at a time, and entries that are put into the archive at a time.
+# Partitions read at a time, and entries written to the archive at a time.
 _BATCH = 32
-# Findings that are shown; the first is the one that counts.
+# The number of findings shown; the first one is the cause.
 _NOTICED = 50
-# A ledger that is written to while it is read is read again.
+# How often a ledger is read again because it was written to meanwhile.
 _LOOKS = 3
-# What the archive's keys are like; others are noted, and are nothing of the trail.
+# The format of the archive's keys; other keys are reported, but not part of the trail.
 _KEYS: Mapping[str, Callable[[str], bool]] = {
     TIMELINE: lambda key: number(key) is not None,
     RELEASES: is_release_key,
@@ -59,8 +59,8 @@ _KEYS: Mapping[str, Callable[[str], bool]] = {
 class Audited:
     """What an audit counted, and where the chain breaks, the first place first.
 
-    `unkept` names what the archive lacks, newest first; `put` is how much of that was copied there now.
-    `unread` says why the archive could not be read; `declared` is false where there is none.
+    `unkept` names what the archive lacks, newest first; `put` is how many of these were copied to it now.
+    `unread` is why the archive could not be read; `declared` is false without an archive.
     """
 
     environment: str
@@ -79,7 +79,7 @@ class Audited:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Unkept:
-    """A key that the archive has not, and what reads what should be there; nothing is held until then."""
+    """A key that the archive lacks, and a function that reads its content, called only when needed."""
 
     key: str
     read: Callable[[], Entry | Release | Approval]
@@ -87,7 +87,7 @@ class _Unkept:
 
 @dataclass(kw_only=True)
 class _Read:
-    """One partition that the timeline claims, as it was found."""
+    """One partition that the timeline lists, as it was read."""
 
     identifier: str
     part: Partition
@@ -96,7 +96,7 @@ class _Read:
 
 
 class Walk:
-    """One way through everything."""
+    """One pass through the ledger and the archive."""
 
     def __init__(self, ledger: Ledger, each: Each, ui: Ui) -> None:
         self.ledger = ledger
@@ -113,7 +113,7 @@ class Walk:
         self._approvals: dict[str, ArchivedObject] = {}
 
     def findings(self) -> Iterator[Finding]:
-        """Where the trail breaks, as it is walked."""
+        """Yields each place where the trail breaks."""
         yield from self.timeline()
         yield from self.requirement()
         self._releases = {kept.key: kept for kept in self._kept(RELEASES)}
@@ -125,7 +125,7 @@ class Walk:
         yield from self.leftovers()
 
     def timeline(self) -> Iterator[Finding]:
-        """The entries' chain, and each entry against its copy in the archive."""
+        """Checks the chain of entries, and each entry against its copy in the archive."""
         pk = f"RELEASE#{self.ledger.environment}"
         copies = groupby(self._kept(TIMELINE), key=lambda kept: number(kept.key) or 0)
         seq, group = next(copies, (0, ()))
@@ -134,24 +134,24 @@ class Walk:
             if self._set_aside(sk, item):
                 continue
             if not sk.startswith("SEQ#"):
-                yield Finding(pk=pk, sk=sk, what="it is not part of a timeline")
+                yield Finding(pk=pk, sk=sk, what="it is not part of the timeline")
                 continue
             for seen in self.chain.add(item):
                 if isinstance(seen, Finding):
                     yield seen
                     continue
                 while seq and seq < seen.seq:
-                    yield from self._beyond(group, "the ledger has it no more")
+                    yield from self._beyond(group, "it is no longer in the ledger")
                     seq, group = next(copies, (0, ()))
                 yield from self._copied(seen, pk, sk, group if seq == seen.seq else ())
                 if seq == seen.seq:
                     seq, group = next(copies, (0, ()))
         while seq:
-            yield from self._beyond(group, "the ledger has it no more: its newest entries are gone")
+            yield from self._beyond(group, "it is no longer in the ledger: the newest entries are missing")
             seq, group = next(copies, (0, ()))
 
     def _copied(self, entry: Entry, pk: str, sk: str, copies: Iterable[ArchivedObject]) -> Iterator[Finding]:
-        """An entry against what the archive has of its number."""
+        """Checks an entry against the archive's copies of its number."""
         known = False
         for copy in copies:
             known |= self._is_of(copy, entry)
@@ -160,22 +160,22 @@ class Walk:
             self._lacks(entry_key(entry), partial(self._entry, pk, sk))
 
     def _beyond(self, group: Iterable[ArchivedObject], what: str) -> Iterator[Finding]:
-        """What is kept of a number that the ledger has not."""
+        """Reports archived copies of a number that the ledger does not have."""
         for copy in group:
             is_entry = self._archive is not None and self._archive.entry(copy) is not None
             yield Finding(
-                pk=self._bucket, sk=copy.key, what=what if is_entry else "it is not an entry of a timeline"
+                pk=self._bucket, sk=copy.key, what=what if is_entry else "it is not an entry of the timeline"
             )
 
     def _is_of(self, copy: ArchivedObject, entry: Entry) -> bool:
-        """Whether a key is where an entry is kept, or was kept by an earlier version of this command."""
+        """Whether a key is that of an entry, in this version's format or an earlier one."""
         old = copy.key == entry_key(replace(entry, hash=""))
         return copy.key == entry_key(entry) or (
             old and self._archive is not None and self._archive.matches(copy, entry)
         )
 
     def requirement(self) -> Iterator[Finding]:
-        """What the ledger asks of clients, where it does. Raises `Newer` where this one knows less."""
+        """Checks the format that the ledger requires of clients. Raises `Newer` if this version is too old."""
         for item in self._requirements:
             try:
                 check_client(item)
@@ -185,7 +185,7 @@ class Walk:
                 yield Finding(pk=str(item["PK"]), sk=str(item["SK"]), what=error.what)
 
     def partitions(self) -> Iterator[Finding]:
-        """Every record and release that the timeline claims."""
+        """Checks every record and release that the timeline lists."""
         identifiers = iter(list(self.chain.claims))
         done = 0
         self._ui.start("Auditing", len(self.chain.claims))
@@ -199,7 +199,7 @@ class Walk:
             self._ui.finish()
 
     def partition(self, identifier: str) -> _Read:
-        """One of them: read, and checked by itself."""
+        """Reads one of them and checks it."""
         claim = self.chain.claims[identifier]
         if claim.kind == "release":
             items = list(self.ledger.table.query(f"DEPLOYMENT#{identifier}"))
@@ -214,24 +214,24 @@ class Walk:
         return _Read(identifier=identifier, part=part, approvals=_readable(stored))
 
     def strangers(self) -> Iterator[Finding]:
-        """What the index has in `history` and the timeline does not."""
+        """Reports what the index lists and the timeline does not."""
         for item in self.ledger.table.index(f"ENV#{self.ledger.environment}", page=1000, only=("PK", "SK")):
             pk, sk = str(item["PK"]), str(item["SK"])
             kind, _, identifier = pk.partition("#")
             claim = self.chain.claims.get(identifier)
             known = {"ROLLBACK": "record", "DEPLOYMENT": "release"}.get(kind)
             if sk != METADATA or claim is None or claim.kind != known:
-                yield Finding(pk=pk, sk=sk, what="the timeline has no entry of it")
+                yield Finding(pk=pk, sk=sk, what="the timeline has no entry for it")
 
     def leftovers(self) -> Iterator[Finding]:
-        """What the archive keeps, and no partition had."""
+        """Reports what only the archive has."""
         for key in sorted({*self._releases, *self._approvals}):
-            yield Finding(pk=self._bucket, sk=key, what="the ledger has it no more")
+            yield Finding(pk=self._bucket, sk=key, what="it is no longer in the ledger")
 
     # -- helpers -------------------------------------------------------------------------------------
 
     def _set_aside(self, sk: str, item: Item) -> bool:
-        """Keeps for later what is in the timeline's partition and is no entry; whether it was such."""
+        """Whether an item in the timeline's partition is not an entry; such items are kept for later checks."""
         for prefix, kept in (
             ("QUARANTINE#", self._quarantines),
             (PREFIX, self._drills),
@@ -243,7 +243,7 @@ class Walk:
         return False
 
     def _record(self, identifier: str, claim: Claim) -> Partition:
-        """A record that is running may be written to while it is read: another look tells."""
+        """A running record may be written to while it is read: it is then read again."""
         for _ in range(_LOOKS):
             part = record_partition(
                 identifier, claim, list(self.ledger.table.query(f"ROLLBACK#{identifier}"))
@@ -253,7 +253,7 @@ class Walk:
         return part
 
     def _seen(self, read: _Read) -> Iterator[Finding]:
-        """What was read of a partition, against the archive."""
+        """Checks a partition against the archive."""
         yield from read.part.findings
         if (record := read.part.record) is not None:
             self.records += 1
@@ -285,14 +285,14 @@ class Walk:
         self, copy: ArchivedObject, value: Entry | Release | Approval, where: str
     ) -> Iterator[Finding]:
         if self._archive is not None and not self._archive.matches(copy, value):
-            yield Finding(pk=self._bucket, sk=copy.key, what=f"it says otherwise than {where}")
+            yield Finding(pk=self._bucket, sk=copy.key, what=f"it differs from {where}")
         if copy.later:
             yield Finding(
-                pk=self._bucket, sk=copy.key, what="somebody put another version over it, or hid it"
+                pk=self._bucket, sk=copy.key, what="it was overwritten, or hidden by a delete marker"
             )
 
     def _kept(self, prefix: str) -> Iterator[ArchivedObject]:
-        """The archive's keys; none where it cannot be read, which is remembered."""
+        """The archive's keys; empty if it cannot be read, which is noted."""
         if self._archive is None or self.unread is not None:
             return
         try:
@@ -310,14 +310,14 @@ class Walk:
 
 
 def audit(ledger: Ledger, each: Each, ui: Ui) -> Audited:
-    """Walks it all, and puts into the archive what it lacks if nothing is wrong."""
+    """Audits everything, and copies missing entries to the archive if nothing is wrong."""
     for _ in range(_LOOKS):
         walk = Walk(ledger, each, ui)
         findings = tuple(islice(walk.findings(), _NOTICED))
         if not findings or not _went_on(ledger, walk):
             break
     put = 0
-    # Releases before the entries that tell of them.
+    # Releases before the entries that refer to them.
     unkept = sorted(
         [] if walk.unread else walk.unkept, key=lambda one: (one.key.startswith(TIMELINE), one.key)
     )
@@ -340,7 +340,7 @@ def audit(ledger: Ledger, each: Each, ui: Ui) -> Audited:
 
 
 def _went_on(ledger: Ledger, walk: Walk) -> bool:
-    """Whether somebody wrote to the timeline while it was walked."""
+    """Whether the timeline was written to during the pass."""
     try:
         newest = ledger.newest()
     except RollbackError:
@@ -351,7 +351,7 @@ def _went_on(ledger: Ledger, walk: Walk) -> bool:
 def _put(
     ledger: Ledger, archive: Archive, each: Each, unkept: Sequence[_Unkept]
 ) -> tuple[int, list[_Unkept]]:
-    """Puts what is missing, as far as the caller's role may: how much, and what is left."""
+    """Copies what is missing, if the caller's role may; returns how many, and what is left."""
 
     def one(missing: _Unkept) -> str:
         try:
@@ -368,16 +368,16 @@ def _put(
             if problem:
                 left.append(missing)
                 why = why or problem
-        if len(left) >= _BATCH:  # it does not get better
+        if len(left) >= _BATCH:  # the rest would fail, too
             left += unkept[start + _BATCH :]
             break
     if why:
-        ledger.notices.append(f"The archive lacks what it should have: {why}")
+        ledger.notices.append(f"Entries are missing in the archive: {why}")
     return len(unkept) - len(left), left
 
 
 def _readable(items: Sequence[Item]) -> tuple[Approval, ...]:
-    """The approvals among items; what is malformed is told elsewhere."""
+    """The valid approvals among items; malformed ones are reported elsewhere."""
     made = []
     for item in items:
         try:

@@ -1,4 +1,4 @@
-"""Collects what decides whether an alarm takes what is on standby (`model.automatic`)."""
+"""Collects the facts that decide whether an alarm takes the standby (`model.automatic`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rollback.model.kind import Kind
 from rollback.model.record import Status
 from rollback.model.release import OPENED, Entry, Timeline
 
-# The alarms of these names, and how they changed since a moment.
+# Reads the alarms of these names, and their changes since a time.
 Read = Callable[[Account, Sequence[str], datetime], tuple[AlarmSeen, ...]]
 
 
@@ -38,7 +38,7 @@ def policy(session: Session) -> Policy:
 
 
 def facts(session: Session, read: Read = alarms.seen) -> Facts:
-    """All that decides, as it is now: read from the ledger and, by `read`, from CloudWatch. Changes nothing.
+    """The current facts: read from the ledger and, by `read`, from CloudWatch. Changes nothing.
 
     Raises `RollbackError` where one of them cannot be read.
     """
@@ -64,7 +64,7 @@ def facts(session: Session, read: Read = alarms.seen) -> Facts:
 
 
 def decision(session: Session, read: Read = alarms.seen) -> Decision:
-    """Whether what is on standby is to be taken now, and for which alarm. Raises as `facts` does."""
+    """Whether to take the standby now, and for which alarm. Raises as `facts` does."""
     return automatic.decide(facts(session, read))
 
 
@@ -89,7 +89,7 @@ def _standby(session: Session, timeline: Timeline, release: Entry) -> StandbySee
 
 
 def _taken(session: Session, timeline: Timeline, release: Entry) -> str:
-    """The record by which a standby of a release was taken, however that ended; empty where none was."""
+    """The id of the record by which a release's standby was taken, whatever its result; empty if none was."""
     for entry in timeline:
         if entry.id == release.id:
             break

@@ -35,7 +35,7 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One environment, as one caller sees it. `root` is the checkout whose settings count."""
+    """One environment and one caller. `root` is the checkout with its settings."""
 
     root: Path
     settings: Settings
@@ -44,33 +44,33 @@ class Session:
     leases: Leases
     clocks: Clocks
     now: Callable[[], datetime] = _utc_now
-    # A file's text as a branch has it: of (root, branch, name).
+    # Reads a file of a branch: (root, branch, name) → text.
     on_branch: Callable[[Path, str, str], str | None] = approval.on_branch
-    # What targets leave to be cleared away when the verb ends.
+    # Cleanup that targets register for the end of the verb.
     closing: ExitStack = field(default_factory=ExitStack)
-    # `HOST:PID` of a holder of an engine's lock that a person says is dead.
+    # `HOST:PID` of the holder of an engine's lock, confirmed dead by a person.
     confirm_dead: str = ""
-    # Looks whether the ledger is the one that it was.
+    # Checks that the table has not lost entries.
     watch: LedgerWatch | None = None
-    # Posts to the team's Slack; None where none is configured.
+    # Posts to Slack; None where it is not configured.
     notifier: Notifier | None = None
-    # What proves a kind healthy, where that is not the team's smoke command (`smoke_test.smoke`).
+    # Replaces the configured smoke command (`smoke_test.smoke`).
     prove: Callable[[str], tuple[Check, str] | None] | None = None
-    # What went wrong beside the operation, a sentence each.
+    # Problems that do not stop the operation, one sentence each.
     notices: list[str] = field(default_factory=list)
-    # Frames what takes long, by its name.
+    # Shows long work by its name.
     working: Callable[[str], AbstractContextManager[object]] = nullcontext
 
     def notify(self, record: Record) -> None:
-        """Passes a record that has begun, changed or ended to the notifier, and its end to the event bus."""
+        """Sends a record that began, changed or ended to the notifier, and its end to the event bus."""
         if self.notifier is not None:
             self.notifier.notify(self.seen(record))
         if untold := event_bus.told(self.account, record):
             self.notices.append(untold)
 
     def seen(self, record: Record) -> RecordSeen:
-        """A record of which only what is stored with it is known, and what the environment asks for. Where the
-        protected branch's settings cannot be compared, that is what is asked for here.
+        """A record with what is stored in it, and the approval that the environment requires. Where the
+        protected branch's settings cannot be compared, this checkout's requirement counts.
         """
         required: Policy = "identity"
         if record.status in WAITING:
@@ -92,7 +92,7 @@ class Session:
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """What is wrong with the ledger as a whole, as far as it was looked at."""
+        """Problems of the ledger as a whole, as far as it was checked."""
         return tuple(self.watch.notices) if self.watch is not None else ()
 
     def watch_first(self, *, strict: bool) -> None:
@@ -131,8 +131,8 @@ def begin(
 ) -> Session:
     """The session for an environment, found from the folder `start` upwards (default: the current one).
 
-    Without a name it is the one environment whose account the caller's credentials belong to. `notice` gets what
-    went wrong beside the rollback. Raises `UsageError` or `Refused` as `settings.load` and `account.connect` do.
+    Without a name it is the environment of the caller's account. `notice` receives problems
+    that do not stop the operation. Raises `UsageError` or `Refused` as `settings.load` and `account.connect` do.
     """
     root = settings_module.find_root(start or Path.cwd())
     name = _callers_environment(root) if environment is None else environment
@@ -142,13 +142,13 @@ def begin(
 
 
 def session_of(root: Path, account: Account, notifier: Notifier | None, *, confirm_dead: str = "") -> Session:
-    """A session of who has `account`, who has read nothing yet."""
+    """A new session for `account`; nothing is read yet."""
     settings = account.settings
     table = LedgerTable(account.dynamodb, settings.names.deployments_table)
     ledger = Ledger(table, settings.environment, _archive(account))
 
     def now() -> datetime:
-        # By AWS's clock: a table goes back to a second that a record tells, and an approval ends at one.
+        # AWS's clock: tables are restored to times in records, and approvals expire.
         return _utc_now() - timedelta(seconds=account.ahead)
 
     clocks = Clocks(now=lambda: now_iso(now()))
@@ -173,7 +173,7 @@ def session_of(root: Path, account: Account, notifier: Notifier | None, *, confi
 
 
 def _archive(account: Account) -> Archive:
-    """What is kept beside the ledger. It gives up soon: nobody waits for it on a bad day."""
+    """The ledger's archive, with short timeouts: it must not delay an incident."""
     settings = account.settings
     return Archive(
         lambda: account.client("s3", connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2}),
@@ -186,13 +186,13 @@ def _archive(account: Account) -> Archive:
 def _callers_environment(root: Path) -> str:
     everything = [settings_module.load(root, name) for name in settings_module.environments(root)]
     if not everything:
-        raise UsageError("No environment is configured here.", code=Code.UNKNOWN_ENVIRONMENT)
+        raise UsageError("No environment is configured in this folder.", code=Code.UNKNOWN_ENVIRONMENT)
     account = caller_account(everything[0].region)
     own = [settings.environment for settings in everything if settings.account == account]
     if len(own) != 1:
         raise UsageError(
-            f"Account {account} is that of {' and '.join(own) or 'no environment'}.",
+            f"Account {account} belongs to {' and '.join(own) or 'no configured environment'}.",
             code=Code.UNKNOWN_ENVIRONMENT,
-            next="Name the environment with --env.",
+            next="Select the environment with --env.",
         )
     return own[0]

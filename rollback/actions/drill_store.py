@@ -1,4 +1,4 @@
-"""Stores drills in the ledger: their beginning, with what was deployed before, and their end."""
+"""Stores drills in the ledger: their start, with what was deployed before, and their end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rollback.model.release import DRILL
 
 
 def read(ledger: Ledger) -> Iterator[Drill | RollbackError]:
-    """All of them, oldest first; a malformed one comes as the error that names it."""
+    """All drills, oldest first; a malformed one is returned as an error that names it."""
     for item in ledger.table.query(f"RELEASE#{ledger.environment}", PREFIX):
         try:
             yield model(Drill, item)
@@ -25,7 +25,7 @@ def read(ledger: Ledger) -> Iterator[Drill | RollbackError]:
 
 
 def drills(ledger: Ledger) -> list[Drill]:
-    """All of them, oldest first. Raises `RollbackError` for one that is malformed."""
+    """All drills, oldest first. Raises `RollbackError` for one that is malformed."""
     found = []
     for drill in read(ledger):
         if isinstance(drill, RollbackError):
@@ -35,17 +35,17 @@ def drills(ledger: Ledger) -> list[Drill]:
 
 
 def unfinished(ledger: Ledger) -> list[Drill]:
-    """Those that were begun and have not ended."""
+    """The drills that started and have not ended."""
     return [drill for drill in drills(ledger) if drill.status == BEGUN]
 
 
 def begin(ledger: Ledger, drill: Drill) -> None:
-    """Stores that a drill begins, and what was deployed before: nothing has been changed until then."""
+    """Stores the start of a drill, and what was deployed before. Must come before any change."""
     ledger.table.transact([Write(name=DRILL, item=drill_item(drill), condition=ABSENT)])
 
 
 def end(session: Session, drill: Drill) -> None:
-    """Stores how a drill ended. Raises `Refused` where another command has done so."""
+    """Stores the end of a drill. Raises `Refused` where another command has stored it."""
     entry = manual_entry(session, DRILL, "", drill.status, drill.ended_at or session.clocks.now())
     put = Write(
         name=DRILL,
@@ -57,4 +57,6 @@ def end(session: Session, drill: Drill) -> None:
     try:
         session.ledger.append(replace(entry, id=drill.drill_id, covers=drill_hash(drill)), [put])
     except Conflict:
-        raise Refused(f"Drill {drill.drill_id} was ended by somebody else.", code=Code.LEDGER_BUSY) from None
+        raise Refused(
+            f"Drill {drill.drill_id} has already been ended by another command.", code=Code.LEDGER_BUSY
+        ) from None

@@ -1,6 +1,6 @@
-"""A freeze: until it is ended, only the person who set it may deploy or roll back. What is running may end.
+"""A freeze: until it is lifted, only the person who set it may deploy or roll back. Running rollbacks may finish.
 
-It is recorded as quarantines are: in the ledger's chain, in its archive, and audited.
+It is recorded like a quarantine: in the ledger's chain and archive, and audited.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from rollback.model.release import Freeze
 
 
 def freeze(session: Session, reason: str) -> Freeze:
-    """Freezes the environment for everybody but the caller. Raises `Refused` where it is frozen already."""
+    """Freezes the environment for everybody but the caller. Raises `Refused` where it is already frozen."""
     reason = checked_reason(reason)
     if (freeze_entry := frozen(session.ledger)) is not None:
         raise Refused(
-            f"{session.environment} is frozen already: {freeze_entry}.",
+            f"{session.environment} is already frozen: {freeze_entry}.",
             code=Code.FROZEN,
             next=f'rollback unfreeze --env {session.environment} --reason "…"',
         )
@@ -29,7 +29,7 @@ def freeze(session: Session, reason: str) -> Freeze:
 
 
 def unfreeze(session: Session, reason: str) -> Freeze:
-    """Ends the freeze. Anybody may, and is recorded. Raises `Refused` where the environment is not frozen."""
+    """Lifts the freeze. Anybody may, and who did it is recorded. Raises `Refused` where the environment is not frozen."""
     reason = checked_reason(reason)
     freeze_entry = frozen(session.ledger)
     if freeze_entry is None:
@@ -41,13 +41,13 @@ def unfreeze(session: Session, reason: str) -> Freeze:
 
 
 def frozen(ledger: Ledger) -> Freeze | None:
-    """The freeze that there is now; None where there is none."""
+    """The current freeze; None if there is none."""
     return ledger.frozen()
 
 
 def respected(session: Session) -> None:
-    """Raises `Refused` where somebody else has frozen the environment: before work is begun. What is opened asks again,
-    in the transaction that opens it (`Ledger.open`, `journal`, `record_release`).
+    """Raises `Refused` where somebody else has frozen the environment. An early check: it is repeated
+    in the transaction that opens a record (`Ledger.open`, `journal`, `record_release`).
     """
     freeze_entry = frozen(session.ledger)
     if freeze_entry is not None and freeze_entry.binds(session.caller.person):

@@ -1,4 +1,4 @@
-"""What the roles may only ask of AWS once an administrator has declared it by a setting."""
+"""Explains a missing permission that the roles only have if a setting is declared."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rollback.core.errors import Code, RollbackError
 
 @contextmanager
 def granted_by(session: Session, setting: str) -> Iterator[None]:
-    """Has an ACCESS_DENIED say who gives the right that `setting` stands for. Raises what it meets."""
+    """Adds to an ACCESS_DENIED who grants the permission for `setting`. Raises the same error."""
     try:
         yield
     except RollbackError as error:
         if error.code is Code.ACCESS_DENIED:
             error.next = (
                 f"{error.next}\n"
-                f"Where the setting `{setting}` was changed since, an administrator runs:\n"
+                f"# if the setting `{setting}` is new, an administrator runs:\n"
                 f"pulumi up --stack {session.environment}-{FOUNDATION}"
             )
         raise

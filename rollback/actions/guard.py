@@ -1,7 +1,7 @@
-"""What the guard does about an alarm: it decides by what it reads itself, takes what is on standby, and tells people.
+"""The guard's reaction to an alarm: it reads the facts itself, decides, takes the standby, and notifies people.
 
-A message only wakes it: which alarm it names, and what it says of it, decides nothing. Nor does it act in doubt: where the
-ledger or CloudWatch does not answer, it fails, is tried again twice by Lambda, and what it could not answer is in a queue.
+A message only starts it: its content does not influence the decision. If the
+ledger or CloudWatch is not available, it fails; Lambda retries twice, and then puts the message in a queue.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rollback.model.guarding import DECLINED, RECOVERY
 from rollback.model.record import Check, Record, Status, now_iso
 from rollback.model.release import Entry
 
-# Somebody else is working on it, or has been: what a second look makes of it is the answer.
+# Another process is or was working on it: the next try sees the result.
 _AT_IT = (Code.LEASE_HELD, Code.WRONG_STATUS)
 # Characters of an entry's text.
 _TEXT = 300
@@ -34,8 +34,8 @@ _TEXT = 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What the guard did. `code` is a `model.automatic.Why`, `TAKEN`, `RESUMED`, or that of the error that ended it;
-    `why` says it in words. `alarm` is the alarm that it is about, `finished` the rollback, where it carried one out.
+    """What the guard did. `code` is a `model.automatic.Why`, `TAKEN`, `RESUMED`, or an error's code;
+    `why` is the reason in words. `alarm` is the alarm's name, `finished` the rollback, if there was one.
     """
 
     code: str
@@ -50,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Answering:
-    """The guard, in one session. `told` gets, in words, what people could not be sent."""
+    """The guard, in one session. `told` receives a text for every notification that failed."""
 
     session: Session
     flow: Lifecycle
@@ -60,15 +60,15 @@ class Answering:
     def settings(self) -> Guard:
         if self.session.settings.guard is None:
             raise Refused(
-                f"No guard is configured in {self.session.environment}: the setting `guard` is empty.",
+                f"{self.session.environment} has no guard: the setting `guard` is missing.",
                 code=Code.NOT_CONFIGURED,
             )
         return self.session.settings.guard
 
     def answer(self) -> Answer:
-        """Goes on with what an earlier try was interrupted at; else decides, and takes what is on standby or says why not.
+        """Resumes an interrupted rollback of an earlier try; otherwise decides, and takes the standby or reports why not.
 
-        Raises `RollbackError` where it does not know: what an interrupted try began is resumed by the next one.
+        Raises `RollbackError` where it cannot decide or was interrupted: the next try resumes.
         """
         facts = automatic.facts(self.session)
         if facts.taken and (own := self._interrupted(facts.taken)) is not None:
@@ -88,7 +88,7 @@ class Answering:
         return answer
 
     def recovery(self, rollback_id: str) -> Answer:
-        """Whether the alarm of a rollback that the guard took has recovered: in the ledger, and to people."""
+        """Records and reports whether the alarm has recovered after a rollback of the guard."""
         record = self.session.ledger.load(rollback_id).record
         if not record.alarm or record.taken_by is None or record.taken_by.role != self.session.caller.role:
             raise Refused(f"{rollback_id[:80]!a} is not a rollback of the guard.", code=Code.UNKNOWN_ROLLBACK)
@@ -101,10 +101,10 @@ class Answering:
         return answer
 
     def rehearse(self, alarm: str) -> dict[str, Any]:
-        """What would be done if `alarm` turned red now; nothing is changed, and people get a report alone.
+        """What would be done if `alarm` went off now; nothing is changed, only a report is sent.
 
-        `{"decision", "why", "alarm", "holds", "reported"}`: `holds` says whether what is on standby could be taken, with its
-        refusals; the last two are None where it does not come to that.
+        `{"decision", "why", "alarm", "holds", "reported"}`: `holds` says whether the standby could be taken, with its
+        refusals; the last two are None if they do not apply.
         """
         names = self.session.settings.alarms
         name = alarm or names[0]
@@ -133,7 +133,7 @@ class Answering:
         return document
 
     def _interrupted(self, rollback_id: str) -> Record | None:
-        """The record if the guard took it and was ended before it was through."""
+        """The record, if the guard took it and was interrupted."""
         record = self.session.ledger.load(rollback_id).record
         own = record.taken_by is not None and record.taken_by.role == self.session.caller.role
         return record if own and record.status is Status.IN_PROGRESS else None
@@ -142,7 +142,7 @@ class Answering:
         try:
             finished = work()
         except Refused as error:
-            if error.code in _AT_IT:  # the next try sees what has become of it
+            if error.code in _AT_IT:  # the next try sees the result
                 raise
             answer = Answer(code=str(error.code), why=f"{why}, but {error}", alarm=alarm)
             self._declined(automatic.facts(self.session), answer)
@@ -150,9 +150,7 @@ class Answering:
             return answer
         record = finished.record
         if record is None or record.status is Status.IN_PROGRESS:
-            raise finished.error or RollbackError(
-                "It was stopped before it was through.", code=Code.INTERRUPTED
-            )
+            raise finished.error or RollbackError("The rollback was interrupted.", code=Code.INTERRUPTED)
         answer = Answer(code=code, why=why, alarm=alarm, finished=finished)
         self._look_later(record)
         self._report(f"{record.from_version} to {record.to_version}: {record.status}, {why}", answer)
@@ -168,10 +166,10 @@ class Answering:
                 {"recovery": {"rollback_id": record.rollback_id}},
             )
         except RollbackError as error:
-            self.told(f"Whether the alarm recovers is not reported: {error}")
+            self.told(f"The alarm's recovery will not be reported: {error}")
 
     def _declined(self, facts: Facts, answer: Answer) -> None:
-        """Into the ledger, once for each alarm, release and reason: alarms come and go."""
+        """Records it in the ledger, once for each alarm, release and reason, because alarms change often."""
         version = facts.release.version if facts.release else ""
         text = _text(answer)
         for entry in self.session.ledger.timeline():
@@ -186,7 +184,7 @@ class Answering:
         return self.session.ledger.append(made)
 
     def _report(self, what: str, answer: Answer) -> None:
-        """To people. A report that nobody gets undoes nothing."""
+        """Sends a report. A failure to send it does not affect the rollback."""
         record = answer.record
         document: dict[str, Any] = {
             "environment": self.session.environment,
@@ -209,7 +207,7 @@ class Answering:
         try:
             guard.report(self.session.account, f"{self.session.environment}: the guard {what}", document)
         except RollbackError as error:
-            self.told(f"SNS did not take the report: {error}")
+            self.told(f"The report could not be published to SNS: {error}")
 
 
 def prove(session: Session, _kind: str) -> tuple[Check, str]:
@@ -224,7 +222,7 @@ def prove(session: Session, _kind: str) -> tuple[Check, str]:
 
 
 def declined(session: Session) -> list[Entry]:
-    """Why alarms took nothing since the release that was recorded last, and whether they recovered; the newest first."""
+    """Why alarms were ignored since the newest release, and whether they recovered; newest first."""
     found: list[Entry] = []
     for entry in session.ledger.timeline(readable=True):
         if entry.is_release:
@@ -239,7 +237,7 @@ def _text(answer: Answer) -> str:
 
 
 def _if_red(facts: Facts, name: str, now: str) -> Facts:
-    """The facts if `name`, of the alarms that there are, had just turned red, and had been green before."""
+    """The facts as if the alarm `name` had just changed from OK to ALARM."""
     with suppress(StopIteration):
         seen = next(one for one in facts.alarms if one.name == name)
         red = AlarmSeen(
@@ -254,7 +252,7 @@ def _if_red(facts: Facts, name: str, now: str) -> Facts:
 
 
 def message_of(event: Mapping[str, Any]) -> str:
-    """The alarm that a message is about, as it says itself: for the log alone."""
+    """The alarm that a message claims to be about; only for the log."""
     with suppress(KeyError, IndexError, TypeError, AttributeError):
         return str(event["Records"][0]["Sns"]["Subject"])[:200]
     return ""

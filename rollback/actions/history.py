@@ -1,4 +1,4 @@
-"""`rollback history`: releases, rollbacks, drills, and the engine's own updates, as one list."""
+"""`rollback history`: releases, rollbacks, drills and stack updates, as one list."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rollback.integrations.pulumi.update_history import Update
 
 RELEASE, UPDATE = "release", "stack"
-# What an entry of the engine's is called by: this, and when it began.
+# The prefix of an engine's entry; its start follows.
 _ENGINES = "up-"
 _ALL = 10_000
 # Characters of an engine's error.
@@ -34,11 +34,11 @@ _MAX_TEXT = 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moment:
-    """One entry. `at` is ISO 8601 in UTC; `what` names it as `show` takes it; `result` is a record's status
+    """One entry. `at` is ISO 8601 in UTC; `what` is the id that `show` takes; `result` is a record's status
     or the engine's result. `seconds` is how long it took. `changes` counts resources (`{"update": 2}`).
 
     `deployed`: true for the deployment that is live. `document` is the entry as JSON: `"kind"`, `"id"` (as `what`),
-    `"created_at"`, `"created_by"` and `"status"`, and what is its own: of a record `plain_record`, of a release or an
+    `"created_at"`, `"created_by"` and `"status"`, and its own fields: of a record `plain_record`, of a release or an
     engine's update its fields, of a drill `model.drill.drill_document` and `"drill": true`.
     """
 
@@ -59,7 +59,7 @@ class Moment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
-    """The newest moments first, what could not be read, and notices."""
+    """The entries, newest first; the errors of what could not be read; and notices."""
 
     moments: tuple[Moment, ...]
     broken: tuple[RollbackError, ...] = ()
@@ -70,11 +70,11 @@ def past(session: Session, limit: int, kind: str | None = None) -> History:
     """The newest `limit` entries, of one kind or of all."""
     engines = kind in (None, UPDATE)
     if engines:
-        # It takes longest to import, and two threads may not do it at the same time. `_updates` says that it is missing.
+        # Imported here, because it is slow and two threads must not do it at once. `_updates` reports an ImportError.
         with suppress(RollbackError):
             from rollback.integrations.pulumi import update_history  # noqa: F401, PLC0415 - an extra, and much
     with session.account.workers() as pool:
-        # The engine is a process of its own: it is asked while the ledger is read.
+        # The engine is another process, which runs while the ledger is read.
         asked = pool.map(partial(_updates, session), [limit] if engines else [])
         items, broken = _recorded(session, limit, kind)
         releases = _releases(session, [item for item in items if isinstance(item, Release)])
@@ -94,7 +94,7 @@ def past(session: Session, limit: int, kind: str | None = None) -> History:
 def _recorded(
     session: Session, limit: int, kind: str | None
 ) -> tuple[list[Release | Record], list[RollbackError]]:
-    """The newest releases and records of the ledger, and the errors of what is malformed between them."""
+    """The newest releases and records of the ledger, and the errors of malformed ones."""
     items: list[Release | Record] = []
     broken: list[RollbackError] = []
     for item in session.ledger.history(_ALL):
@@ -108,7 +108,7 @@ def _recorded(
 
 
 def _updates(session: Session, limit: int) -> tuple[list[Moment], str]:
-    """What the engine deployed; or nothing, and why that is not known."""
+    """The engine's updates; or none, and why they cannot be read."""
     try:
         from rollback.integrations.pulumi.update_history import history  # noqa: PLC0415 - as above
 
@@ -118,28 +118,28 @@ def _updates(session: Session, limit: int) -> tuple[list[Moment], str]:
 
 
 def _why(session: Session, error: RollbackError) -> str:
-    """Why the engine's history could not be read, and who can: its own words are long, and name no role."""
+    """Why the engine's history could not be read, and who can read it; shorter than the engine's message."""
     if error.code is not Code.ACCESS_DENIED:
         return line(error.what.splitlines()[-1])[:_MAX_TEXT]
     deployer = session.settings.called(DEPLOYER)
     return (
-        f"{session.caller} may not read the state in {place(session.settings)}. Who acts under "
-        f"{deployer} sees it:\nrollback history --kind {UPDATE} --env {session.environment}"
+        f"{session.caller} may not read the state in {place(session.settings)}. Run it under "
+        f"{deployer}:\nrollback history --kind {UPDATE} --env {session.environment}"
     )
 
 
 def is_engines(name: str) -> bool:
-    """Whether `name` (as in `Moment.what`) is an entry of the engine's."""
+    """Whether `name` (as in `Moment.what`) is a stack update."""
     return name.startswith(_ENGINES)
 
 
 def found(session: Session, name: str) -> Moment | None:
-    """The engine's entry that `name` names; None where there is none."""
+    """The stack update `name`; None if there is none."""
     return next((moment for moment in past(session, _ALL, UPDATE).moments if moment.what == name), None)
 
 
 def _releases(session: Session, releases: Sequence[Release]) -> Iterator[Moment]:
-    """What is the same for all of them, what stands and what commits say, is asked once."""
+    """The entries of releases. What is deployed, and the commits' subjects, are read once for all."""
     if not releases:
         return
     deployed = set(session.ledger.timeline().all_deployed.values())
@@ -169,7 +169,7 @@ def _releases(session: Session, releases: Sequence[Release]) -> Iterator[Moment]
 def _record(session: Session, record: Record) -> Moment:
     seen = session.seen(record)
     return Moment(
-        # What was prepared is not done yet: a standby happens when it is taken.
+        # A standby counts from when it was taken, not from when it was prepared.
         at=(record.started_at if record.taken_by else None) or record.initiated_at,
         kind=record.kind,
         what=record.rollback_id,

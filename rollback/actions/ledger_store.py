@@ -1,7 +1,7 @@
 """Writes a record's journal and its end to the ledger while its lease is held.
 
-Every write is conditional on the lease and on the record being as we last saw it, so that two processes can
-never both be writing.
+Every write is conditional on the lease and on the record's last read state, so that two processes can
+never both write.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from rollback.targets.base import Target
 
 @dataclass(kw_only=True)
 class LedgerStore:
-    """A record in the ledger under its lease (`run.Store`), which stays with it from IN_PROGRESS until `close`.
+    """A record in the ledger under its lease (`run.Store`), which it keeps from IN_PROGRESS until `close`.
 
-    A write without an answer may have been done: before the next one the record is read again.
+    A write without a response may have succeeded: the record is read again before the next one.
     """
 
     session: Session
@@ -73,9 +73,9 @@ class LedgerStore:
 
     @contextmanager
     def published(self, deployed: Mapping[str, Deployed]) -> Iterator[list[Check]]:
-        """Writes where others look up what is deployed; gives failed checks where that was not possible.
+        """Publishes what is deployed to the SSM parameters; yields failed checks where it could not.
 
-        A parameter has no conditional write: after losing the lease, the current value is published again until
+        Parameters have no conditional write: after a lost lease, the current value is published again until
         it stops changing.
         """
         try:
@@ -87,11 +87,11 @@ class LedgerStore:
                 while not failed and (now := self._deployed_now()) != last:
                     failed, last = self._publish(*now), now
                 if failed:
-                    error.changed += f" What the parameters say may be wrong: {failed[0].detail}"
+                    error.changed += f" The parameters may be wrong: {failed[0].detail}"
             raise
 
     def close(self, end: End) -> None:
-        """Ends the record with its entry in the timeline, its quarantines and its lease: all of it, or nothing."""
+        """Writes the record's end, its timeline entry, its quarantines and the lease's release in one transaction."""
         with self._written():
             record, now = self.record, self.session.clocks.now()
             closed = Closed(
@@ -129,7 +129,7 @@ class LedgerStore:
 
     @contextmanager
     def _written(self) -> Iterator[None]:
-        """One write at a time, upon the record as it is."""
+        """One write at a time, based on the record's current state."""
         with self._writing:
             if self._unsure:
                 opened = self.session.ledger.load(self.record.rollback_id)
@@ -140,7 +140,7 @@ class LedgerStore:
             except LeaseLost:
                 raise
             except Refused as refused:
-                if self.lease.in_flight:  # not "nothing was changed"
+                if self.lease.in_flight:  # something may have been changed
                     raise RollbackError(refused.what, code=refused.code, next=refused.next) from None
                 raise
             except RollbackError:
@@ -162,13 +162,13 @@ class LedgerStore:
         return False
 
     def _deployed_now(self) -> tuple[Mapping[str, Deployed], Sequence[Event]]:
-        """What the plan's subjects are at, for one who has lost the lease: as the ledger has it, or as its holder
-        is about to have it, and the events of its way there.
+        """What is deployed of the plan's subjects, after the lease was lost: by the ledger, or by what the new holder
+        is about to do, and the events of that.
         """
         opened = self.session.ledger.load(self.record.rollback_id)
         if opened.record.status is Status.IN_PROGRESS:
             undone = has(opened.events, Reverting)
-            # A way back that is under way is published as done.
+            # A running rollback is published as if it had finished.
             return self.plan.left(undone=undone), () if undone else opened.events
         timeline = self.session.ledger.timeline(readable=True)
         return {subject: timeline.deployed(subject) for subject in self.plan.targets}, ()
@@ -182,12 +182,12 @@ class LedgerStore:
 def new_quarantines(
     session: Session, record: Record, quarantines: Mapping[str, str], at: str
 ) -> list[Quarantine]:
-    """What `record` quarantines at the time `at`. `quarantines` maps services to releases; those that are
-    quarantined already stay as they are.
+    """What `record` quarantines at the time `at`. `quarantines` maps services to releases; those already
+    quarantined are not changed.
     """
     if not quarantines:
         return []
-    # A malformed one keeps no record from its end: written again, it is whole again.
+    # A malformed quarantine is replaced, so that it cannot block the record's end.
     known = {(item.service, item.version) for item in session.ledger.quarantines(readable=True)}
     return [
         Quarantine(
@@ -212,7 +212,7 @@ def end_entry(
     services: Sequence[str],
     deployed: Mapping[str, Deployed],
 ) -> Entry:
-    """The timeline's entry of a record's end; the ledger numbers and chains it."""
+    """The timeline entry of a record's end; the ledger adds number and chain."""
     return Entry(
         seq=0,
         kind="rollback",
@@ -232,7 +232,7 @@ def give_up(
 ) -> tuple[Record, Event]:
     """Ends a record without any change to what is recorded as deployed.
 
-    One that never began to act becomes ABORTED, and needs no lease. One that did, and whose plan is damaged,
+    A record that never changed anything becomes ABORTED, and needs no lease. One that did, but has a damaged plan,
     becomes FAILED.
     """
     now = session.clocks.now()

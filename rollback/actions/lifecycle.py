@@ -1,13 +1,13 @@
-"""A rollback from beginning to end: plan, approve, lock, execute, verify, close. Nothing else knows the order.
+"""A rollback from start to end: plan, approve, lock, execute, verify, close. Only this module knows the order.
 
-What has to be known to go on from any moment is in the record's store before the next step is taken. From the
-moment a record is running its lease stays with it until it is closed: after an interruption only `resume` and
-`abort` of the same record get it.
+Everything needed to resume is in the record's store before the next step starts. A
+running record keeps its lease until it is closed: after an interruption only `resume` and
+`abort` of the same record can take it.
 
 `Lifecycle` has the verbs that keep their record in the ledger; `actions.emergency.run` those that keep it in a file.
 Both take the same steps: `execute`, `verify`, `undo`.
 
-It is longer than 400 lines: the whole order is read in one place.
+It is longer than 400 lines: the whole order is in one place.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ from rollback.targets.base import Failure, Target
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """The verbs of one session. `stop` is set when a person asks to stop. Start reading at `start`."""
+    """The verbs of one session. `stop` is set on Ctrl-C. Start reading at `start`."""
 
     session: Session
     ui: Ui
@@ -91,7 +91,7 @@ class Lifecycle:
         return RecordLeases(session=self.session, ui=self.ui, stop=self.stop)
 
     def stopped_at_once(self) -> StoppedAtOnce:
-        """The error for a second Ctrl-C, whenever it comes: it names the record, if there is one."""
+        """The error for a second Ctrl-C at any time; it names the record, if there is one."""
         what, runs, seen = "Stopped at once.", self._records.runs, self._records.seen
         if not (runs or seen):
             return StoppedAtOnce(what, code=Code.ENDED)
@@ -102,20 +102,20 @@ class Lifecycle:
                 what,
                 code=Code.ENDED,
                 changed=f"{record.rollback_id} is {record.status}, and nothing was changed.",
-                next=f"{do.undo}  # to give it up\n{do.show}",
+                next=f"{do.undo}  # to cancel it\n{do.show}",
             )
         if record.status in UNFINISHED:
             return StoppedAtOnce(
                 what,
                 code=Code.ENDED,
-                changed=f"{record.rollback_id} is {record.status}; what was done until then is in the record.",
+                changed=f"{record.rollback_id} is {record.status}; its journal has what was done.",
                 next=f"{do.resume}\n{do.undo}",
             )
         changed = f"{record.rollback_id} is {record.status}."
         return StoppedAtOnce(what, code=Code.ENDED, changed=changed, next=do.show)
 
     def planned(self, kind: str, request: Request) -> tuple[Plan[Any], tuple[Refusal, ...]]:
-        """The plan alone, and what speaks against it."""
+        """The plan only, and its refusals."""
         return self._planned(self.session.target(kind), request)
 
     def start(
@@ -129,11 +129,11 @@ class Lifecycle:
         shown: Plan[Any] | None = None,
         hold: bool = False,
     ) -> Finished:
-        """Plans and, where nobody else has to approve, rolls back.
+        """Plans and, if no other person must approve, rolls back.
 
-        Where nobody has to confirm, or `yes` does so beforehand, the lease is taken first and one plan under it
-        serves for both. So it is with the `digest` that was `shown` for a plan: exactly that plan is carried out.
-        With `hold` it ends with the plan in any case, and `apply` goes on. Raises `Refused` where the plan has
+        If no confirmation is needed, or `yes` is given, the lease is taken first, and one plan is made under it.
+        The same with the `digest` of a plan that was `shown`: exactly that plan is applied.
+        With `hold` it always ends after the plan, and `apply` continues. Raises `Refused` where the plan has
         another digest.
         """
         reason = checked_reason(reason)
@@ -172,14 +172,14 @@ class Lifecycle:
             return execute(self._records.run(target, plan, record, [event], lease))
 
     def approve(self, rollback_id: str, digest: str) -> Opened:
-        """Records the caller's approval of a plan. Raises `Refused` where it is not theirs to give."""
+        """Records the caller's approval of a plan. Raises `Refused` where the caller may not give it."""
         opened, _, plan = self._records.opened(rollback_id)
         waits = opened.record.status in WAITING
         if waits and (why := self.session.ledger.inconsistent(opened) or standby.contradiction(opened, plan)):
             raise opened.tampered(why)
         if not waits and not self.session.settings.approvals:
             raise UsageError(
-                f"{self.session.environment} needs nobody's approval: the setting `approval` asks for none.",
+                f"{self.session.environment} requires no approval (setting `approval`).",
                 code=Code.NOT_CONFIGURED,
             )
         given = approval.approve(
@@ -189,18 +189,18 @@ class Lifecycle:
         return opened
 
     def apply(self, rollback_id: str, digest: str = "") -> Finished:
-        """Carries out an approved plan, if everything in it still holds.
+        """Applies an approved plan, if nothing has changed since.
 
-        `digest` is the caller's own confirmation of it, where that is enough. Raises `Refused` where it does
-        not hold, or nobody has approved it.
+        `digest` is the caller's confirmation, where that is enough. Raises `Refused` where the plan is out
+        of date or not approved.
         """
         return self._gone_ahead(rollback_id, lambda opened, _: self._approved(opened.record, digest))
 
     def take(self, reason: str, rollback_id: str = "", *, alarm: str = "") -> Finished:
-        """Carries out the standby, if everything in it still holds; of several the newest.
+        """Applies the standby, the newest of several, if nothing has changed since.
 
-        It was approved when it was prepared: nobody is asked now. `alarm` names the alarm for which it is taken without
-        a person. Raises `Refused` where there is none, where it has ended, and as `apply` does.
+        It was approved when it was prepared. `alarm` names the alarm if it is taken without
+        a person. Raises `Refused` where there is none, where it has expired, and as `apply` does.
         """
         reason = checked_reason(reason)
         began = self.session.clocks.now()
@@ -219,25 +219,25 @@ class Lifecycle:
         return self._gone_ahead(name, ready, standbys.again, **changes)
 
     def prepare(self, minutes: int, release: str = "") -> Finished:
-        """Plans the rollback from the release that was recorded last, to be taken within so many minutes.
+        """Plans the rollback of the newest recorded release, to be taken within `minutes`.
 
-        `release` is the one that it must be, where that is known. Where the environment asks for it, another person
-        approves it now. What is on standby for the same release already stays, and is what is returned.
+        `release`: the version that must be the newest, if given. If the environment requires it, another person
+        approves it now. An existing standby for the same release is kept and returned.
 
-        Raises `UsageError` for a time that an approval does not hold, `Refused` where something else is deployed than
-        the release that was recorded last, or where there is nothing to go back to.
+        Raises `UsageError` for a time longer than an approval is valid, `Refused` where something else is deployed than
+        the newest release, or where there is no previous release.
         """
         session, began = self.session, self.session.clocks.now()
         policy = session.policy(Kind.ALIASES)
         standby.checked_minutes(session.settings, policy, minutes)
         freeze.respected(session)
         for closed in standby.close_ended(session):
-            self.ui.notice(f"{closed.rollback_id}, which was on standby, has ended.")
+            self.ui.notice(f"The earlier standby {closed.rollback_id} was closed.")
         timeline = session.ledger.timeline(verified=True)
         entry = standby.deployed_release(session, timeline, release)
         target = session.target(Kind.ALIASES)
         if (found := standby.live(session, timeline)) is not None:
-            self.ui.notice(f"{found.record.rollback_id} is on standby already.")
+            self.ui.notice(f"{found.record.rollback_id} is already on standby.")
             return self._on_standby(found.record, found.plan(target.step), found.events, policy)
         with working(self.ui, "Planning"):
             try:
@@ -266,15 +266,15 @@ class Lifecycle:
     def _on_standby(
         self, record: Record, plan: Plan[Any], events: Sequence[Event], policy: Policy
     ) -> Finished:
-        """A standby as it waits: for approval where it needs one and has none, else to be taken."""
+        """The result of a standby: it waits for an approval, if one is needed and missing, else to be taken."""
         given = self.session.ledger.approvals(record.rollback_id)
         valid = approval.unasked(record, given, self.session.settings, self.session.now())
         error = None
         if policy == "identity" and valid is None:
             name, shown = record.rollback_id, record.digest[:16]
             error = AwaitingApproval(
-                f"{name} is on standby until {record.standby_until}, once digest {shown} is approved.",
-                next=f"Another person, under {self.session.settings.names.role(APPROVER)}:\n"
+                f"{name} will be on standby until {record.standby_until} after digest {shown} is approved.",
+                next=f"# another person, under {self.session.settings.names.role(APPROVER)}:\n"
                 f"rollback approve {name} --digest {shown} --env {record.environment}",
             )
         return Finished(record=record, plan=plan, events=tuple(events), error=error)
@@ -288,8 +288,8 @@ class Lifecycle:
         waited_from: str = "",
         **changes: Any,
     ) -> Finished:
-        """Carries out what is planned and recorded, by the approval that `approved` gives, if `again`, the plan made
-        again, is still the same. `waited_from` is when it ceased to wait; `changes` are fields of the record.
+        """Applies a recorded plan with the approval that `approved` returns, if `again`, the plan made
+        again, is the same. `waited_from` is when it stopped waiting; `changes` are fields of the record.
         """
         freeze.respected(self.session)
         opened, target, plan = self._records.opened(rollback_id)
@@ -324,7 +324,7 @@ class Lifecycle:
             return execute(run)
 
     def resume(self, rollback_id: str) -> Finished:
-        """Goes on where a run was interrupted, from any machine."""
+        """Continues an interrupted run, from any machine."""
         self._records.not_orphaned(rollback_id)
         if (ended := self._records.freed(rollback_id)) is not None:
             return ended
@@ -333,13 +333,15 @@ class Lifecycle:
                 return undo(run, _why_reverting(run.events))
             finished = execute(run)
         if finished.anew and finished.record and finished.plan:
-            self.ui.notice(f"What is left is more than was approved for {rollback_id}: it is planned again.")
+            self.ui.notice(
+                f"The remaining changes of {rollback_id} are more than was approved: planning again."
+            )
             record = finished.record
             return self.start(record.kind, finished.plan.request, record.reason)
         return finished
 
     def abort(self, rollback_id: str, reason: str = "") -> Finished:
-        """Gives up a plan, or undoes what an unfinished run has done."""
+        """Cancels a plan, or undoes the changes of an unfinished run."""
         reason = checked_reason(reason) if reason else ""
         try:
             opened = self.session.ledger.load(rollback_id)
@@ -350,7 +352,7 @@ class Lifecycle:
             try:
                 self._records.freed(rollback_id)
             except LeaseHeld:
-                self.ui.notice("It is being applied right now; that ends without having changed anything.")
+                self.ui.notice("It is being applied right now; that will stop without changing anything.")
             plan = self._records.readable_plan(opened)
             if plan is not None:
                 target = self.session.target(record.kind)
@@ -368,11 +370,11 @@ class Lifecycle:
             return undo(run, "")
 
     def verify(self, rollback_id: str) -> Finished:
-        """Verifies again a record whose verification failed; it becomes COMPLETE where it passes now. Raises
+        """Verifies a record again after a failed verification; it becomes COMPLETE if it passes. Raises
         `Refused` for any other record.
         """
         opened, _, _ = self._records.opened(rollback_id)
-        why = "only a failed verification is verified again"
+        why = "only a rollback whose verification failed can be verified again"
         only(opened.record, (Status.FAILED,), why)
         with self._records.taken(opened.record.domains, rollback_id) as lease:
             timeline = self.session.ledger.timeline()
@@ -383,7 +385,7 @@ class Lifecycle:
             run = self._records.run(target, plan, opened.record, opened.events, lease)
             if run.has(Reverting):
                 raise Refused(
-                    f"{rollback_id} was being reverted.", code=Code.WRONG_STATUS, next=next_for(opened.record)
+                    f"{rollback_id} is being reverted.", code=Code.WRONG_STATUS, next=next_for(opened.record)
                 )
             return verify(run)
 
@@ -420,21 +422,21 @@ class Lifecycle:
         name, env, shown = record.rollback_id, record.environment, record.digest[:16]
         if policy in ("none", "confirm"):
             error = AwaitingApproval(
-                f"{name} waits until digest {shown} is confirmed.",
+                f"{name} is waiting for confirmation (digest {shown}).",
                 code=Code.AWAITING_CONFIRMATION,
                 next=f"rollback apply {name} --digest {shown} --env {env}",
             )
         else:
             error = AwaitingApproval(
-                f"{name} waits for approval (digest {shown}).",
-                next=f"rollback approve {name} --digest {shown} --env {env}  # another person, under "
+                f"{name} is waiting for approval (digest {shown}).",
+                next=f"rollback approve {name} --digest {shown} --env {env}  # by another person, under "
                 f"{self.session.settings.called(APPROVER)}\n"
-                f"rollback apply {name} --env {env}  # then",
+                f"rollback apply {name} --env {env}  # after that",
             )
         return Finished(record=record, plan=plan, events=(event, *more), error=error)
 
     def _message_place(self, record: Record) -> tuple[Any, ...]:
-        """Journals where the message of a waiting record is: another process will continue it."""
+        """Journals the location of a waiting record's Slack message: another process will update it."""
         notifier = self.session.notifier
         if notifier is None or not (place := notifier.place(record)):
             return (record,)
@@ -442,7 +444,7 @@ class Lifecycle:
         return self.session.ledger.journal(record, entered, None, {"notified": place})
 
     def _asked(self, waiting: Finished, plan: Plan[Any]) -> Finished:
-        """Asks on a terminal; where there is none, the record waits."""
+        """Asks on a terminal; without one, the record waits."""
         assert waiting.record is not None  # noqa: S101 - `_await_approval` made one
         try:
             answer = self.ui.confirm(f"Apply this plan to {plan.environment}?")
@@ -455,12 +457,12 @@ class Lifecycle:
         return self.apply(waiting.record.rollback_id, waiting.record.digest)
 
     def _cancelled(self, waiting: Finished, record: Record, cancelled: Cancelled) -> Finished:
-        """Gives up what a person was asked about. Where that cannot be written it waits, and may be given up later."""
+        """Aborts the record that a person was asked about. If that cannot be written, the record keeps waiting."""
         name = record.rollback_id
         try:
-            ended = self.abort(name, "cancelled at the question")
+            ended = self.abort(name, "cancelled at the prompt")
         except RollbackError as error:
-            cancelled.changed = f"Nothing was changed. {name} could not be given up: {error.what}"
+            cancelled.changed = f"Nothing was changed. {name} could not be aborted: {error.what}"
             cancelled.next = Commands.in_ledger(name, record.environment).undo
             return replace(waiting, error=cancelled)
         cancelled.changed = f"{name} is ABORTED, and nothing was changed."
@@ -469,10 +471,10 @@ class Lifecycle:
     def _approved(
         self, record: Record, digest: str, waiting: Status = Status.AWAITING_APPROVAL
     ) -> Approval | None:
-        """The approval by which `record` may go ahead now; None where there is none, and none is needed.
+        """The approval by which `record` may be applied now; None if there is none and none is needed.
 
-        Where the caller's own confirmation is enough, somebody may have reviewed it anyway: then that is
-        written down, too. Raises `Refused` where there is none, or where `digest` is given and is another plan's.
+        If the caller's confirmation is enough, an existing approval is
+        recorded, too. Raises `Refused` where a needed approval is missing, or where `digest` is another plan's.
         """
         only(
             record,
@@ -491,7 +493,7 @@ class Lifecycle:
 
 
 def execute(run: Run) -> Finished:
-    """Does what the plan says, then verifies. A failure is undone at once where the target says so."""
+    """Executes the plan, then verifies. After a failure it reverts, if the target says so."""
     with working(run.ui, run.target.doing, run.counts()["planned"]):
         outcome = run.target.execute(run.plan, run)
     if outcome.interrupted:
@@ -504,11 +506,11 @@ def execute(run: Run) -> Finished:
         return undo(run, why)
     run.close(Status.FAILED, [], done=outcome.done)
     counts = run.record.counts
-    deployed = f" What is at the plan's target stays so: {named(outcome.done)}." if outcome.done else ""
+    deployed = f" These stay at the plan's target: {named(outcome.done)}." if outcome.done else ""
     error = RollbackError(
-        f"It failed: {why}.",
+        f"The rollback failed: {why}.",
         code=Code.FAILED,
-        changed=f"Of {counts['planned']} changes, {counts['moved'] + counts['confirmed']} are done.{deployed}",
+        changed=f"{counts['moved'] + counts['confirmed']} of {counts['planned']} changes are done.{deployed}",
         next=next_for(run.record, run.store.commands, way_back=way_back(run.plan)),
     )
     return run.finished(error, anew=outcome.anew)
@@ -519,14 +521,14 @@ def verify(run: Run) -> Finished:
     plan, target, printed = run.plan, run.target, ""
     if (relieved := run.relieved_seconds()) is not None:
         run.ui.notice(
-            f"Relief after {relieved:.1f} s: every alias is at its target. What follows only reads."
+            f"Relief after {relieved:.1f} s: every alias is at its target. The remaining steps only verify."
         )
     with ExitStack() as published:
         with working(run.ui, "Verifying"):
             checks = list(target.verify(plan))
             run.check()
             checks += published.enter_context(run.store.published(plan.left(undone=False)))
-            # What proves the platform proves nothing of another program's stack.
+            # The smoke command tests the platform, not another program's stack.
             smoked = target.smoked and not all(map(is_another_stack, plan.subjects))
             if smoked and all(check.ok for check in checks) and (proved := run.smoke()):
                 checks.append(proved[0])
@@ -540,7 +542,7 @@ def verify(run: Run) -> Finished:
 
 
 def undo(run: Run, why: str) -> Finished:
-    """Reverts to where the plan began; `why` is empty where a person asked for it."""
+    """Reverts to the state before the plan; `why` is empty if a person asked for it."""
     do = run.store.commands
     if not run.has(Reverting):
         run.append(Reverting(why=why))
@@ -558,12 +560,10 @@ def undo(run: Run, why: str) -> Finished:
         ended = Status.ABORTED if outcome.not_undone else Status.REVERTED
         run.close(Status.FAILED if ours else ended, [], done=done, undone=True)
     if ours:
-        shown = (
-            f"{do.show} shows what is deployed." if do.ledger else f"What is deployed where is in {do.place}."
-        )
+        shown = f"{do.show} shows what is deployed." if do.ledger else f"{do.place} has what is deployed."
         again = f"{do.undo}  # to try again to undo it"
         if not way_back(run.plan):
-            again = f"rollback history --env {run.plan.environment}  # names the commits that it could go to"
+            again = f"rollback history --env {run.plan.environment}  # lists the commits to roll back to"
         return run.finished(
             RollbackError(not_reverted(why, ours), code=Code.REVERT_FAILED, changed=shown, next=again)
         )
@@ -579,7 +579,9 @@ def undo(run: Run, why: str) -> Finished:
         if drifted and run.record.kind in (Kind.ALIASES, Kind.FULL)
         else do.show
     )
-    return run.finished(Reverted(f"It failed: {why}.", changed=reverted(outcome.failures), next=then))
+    return run.finished(
+        Reverted(f"The rollback failed: {why}.", changed=reverted(outcome.failures), next=then)
+    )
 
 
 def _interrupted(run: Run) -> Finished:

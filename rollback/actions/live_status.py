@@ -1,7 +1,7 @@
-"""`rollback status --watch`: an environment again and again, without taking the quota from a rollback.
+"""`rollback status --watch`: reads an environment repeatedly, without using the quota that a rollback needs.
 
-While anything runs only the ledger is read, whose journal says of each function how far it is: no call of Lambda's. Else
-the functions are read by GetFunction, which has a quota of its own, some of it a second; and that only when something has
+While a rollback runs, only the ledger is read, whose journal has each function's progress: no Lambda calls. Otherwise
+the functions are read with a part of GetFunction's quota, and only when something has
 changed in the ledger, or half a minute has passed.
 """
 
@@ -28,15 +28,15 @@ from rollback.model.situation import LeaseSeen, Life, RecordSeen, Situation
 
 # GetFunction calls a second, of 100 (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 READS = 20
-# Seconds between two looks at functions, and at alarms, where nothing has changed in the ledger.
+# Seconds between two reads of functions, and of alarms, if nothing has changed in the ledger.
 _FUNCTIONS, _ALARMS = 30.0, 60.0
 _RECENT, _ENDED = 20, 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSeen:
-    """A record that is under way or was interrupted. `outcomes` are its steps (`Target.outcomes`), `counts` how many of
-    them came how far.
+    """A running or interrupted record. `outcomes` are its steps (`Target.outcomes`), `counts` the number of
+    steps per outcome.
     """
 
     seen: RecordSeen
@@ -46,11 +46,11 @@ class RunSeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watched:
-    """An environment at one look, at ISO 8601 in UTC. `stands` is what is deployed by the ledger.
+    """An environment at the time `at` (ISO 8601, UTC). `stands` is what is deployed according to the ledger.
 
-    `functions` is what is deployed by the account, as it was read last; None where that could not be yet, as something
-    runs, and `busy` whether something does. `ended` are records that have ended since the first look, the newest first.
-    `unread` says what could not be read at this look: the rest is of the one before.
+    `functions` is what is deployed according to the account, as read last; None if not read yet because something
+    runs (`busy`). `ended` are records that have ended since the first update, newest first.
+    `unread` is why this update failed: the other fields are then those of the last one.
     """
 
     environment: str
@@ -71,7 +71,7 @@ class Watched:
 
 @dataclass(kw_only=True)
 class LiveStatus:
-    """Looks at an environment. `monotonic` and `sleep` are seconds."""
+    """Reads an environment repeatedly. `monotonic` and `sleep` take seconds."""
 
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -88,7 +88,7 @@ class LiveStatus:
         self._window = SlidingWindow(limit=READS, clock=self.monotonic, sleep=self.sleep)
 
     def look(self, session: Session) -> Watched:
-        """The environment now. Raises `RollbackError` where it cannot be read."""
+        """The current state. Raises `RollbackError` where it cannot be read."""
         timeline = session.ledger.timeline(readable=True)
         deployed = timeline.all_deployed
         held = situation.leases(session, session.leases.holders())
@@ -127,7 +127,7 @@ class LiveStatus:
         held: Sequence[LeaseSeen],
         in_flight: Sequence[RecordSeen],
     ) -> None:
-        """Reads them where something has changed, or it was long ago."""
+        """Reads the functions if something has changed, or the last time was long ago."""
         newest = timeline.newest
         key = (
             newest.seq if newest else 0,
@@ -145,7 +145,7 @@ class LiveStatus:
             since = session.now() - timedelta(hours=1)
             self._alarms = alarms.seen(session.account, session.settings.alarms, since)
         except RollbackError:
-            self._alarms = ()  # who may not read them sees the rest
+            self._alarms = ()  # a caller who may not read alarms sees the rest
         self._alarms_at = self.monotonic()
 
     def _notice_ends(self, session: Session, in_flight: Sequence[RecordSeen]) -> None:
@@ -157,7 +157,7 @@ class LiveStatus:
     def _advice(
         self, session: Session, held: Sequence[LeaseSeen], in_flight: Sequence[RecordSeen], *, busy: bool
     ) -> tuple[Advice, ...]:
-        """What to type next; while something runs, by the ledger alone."""
+        """What to type next; while something runs, from the ledger only."""
         if self._functions is not None and not busy:
             return self._functions.advice
         return advise(
@@ -171,7 +171,7 @@ class LiveStatus:
 
     @staticmethod
     def _run(session: Session, seen: RecordSeen) -> RunSeen | None:
-        """How far a record is, by its journal; None where that cannot be read."""
+        """A record's progress, from its journal; None if that cannot be read."""
         target = session.target(seen.record.kind)
         try:
             opened = session.ledger.load(seen.record.rollback_id)

@@ -1,4 +1,4 @@
-"""The interface by which a rollback shows its progress to a person and asks them; `api.events` makes events of it."""
+"""The interface through which a rollback shows progress and asks questions; `api.events` turns it into events."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from rollback.model.plan import Plan
 
 
 class Ui(Protocol):
-    """A person, or nobody. `start`, `progress` and `finish` frame long work of `total` steps, or of
-    a length nobody knows where `total` is 0. They may nest: what takes long within other work is named by itself.
+    """The user interface. `start`, `progress` and `finish` frame long work of `total` steps, or of
+    unknown length if `total` is 0. They may nest.
     """
 
     def planned(self, plan: Plan[Any]) -> None: ...
@@ -20,4 +20,4 @@ class Ui(Protocol):
     def finish(self) -> None: ...
     def output(self, text: str) -> None: ...
     def confirm(self, question: str) -> bool | None:
-        """Yes, no, or None where nobody can be asked."""
+        """Yes, no, or None if nobody can be asked."""

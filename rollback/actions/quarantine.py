@@ -1,4 +1,4 @@
-"""Quarantines releases, so that they are not deployed again, and releases them from quarantine, each with a
+"""Quarantines releases, so that they are not deployed again, and lifts quarantines, each with a
 reason.
 """
 
@@ -18,7 +18,7 @@ _ABBREVIATED = 7
 
 
 def quarantine(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
-    """Quarantines a recorded release for `services` (all that it covers where empty). Returns those
+    """Quarantines a recorded release for `services` (empty: all that it contains). Returns those
     quarantined.
     """
     reason = checked_reason(reason)
@@ -34,8 +34,8 @@ def quarantine(session: Session, version: str, services: Sequence[str], reason: 
 
 
 def covering(session: Session, commit: str) -> list[Quarantine]:
-    """The quarantines because of which `commit` must not be deployed: of itself, or of a release that was made from
-    it. `commit` has all 40 digits, or its first seven or more.
+    """The quarantines that forbid deploying `commit`: its own, or those of a release made from
+    it. `commit` has 7 to 40 hexadecimal digits.
     """
     made = {
         entry.version
@@ -57,7 +57,7 @@ def why(quarantines: Sequence[Quarantine]) -> str:
 
 
 def lifting(quarantines: Sequence[Quarantine], environment: str) -> list[str]:
-    """What to type to release these from quarantine."""
+    """The commands that lift these quarantines."""
     return [
         f'rollback release lift {_short(version)} --env {environment} --reason "…"'
         for version in dict.fromkeys(item.version for item in quarantines)
@@ -65,12 +65,12 @@ def lifting(quarantines: Sequence[Quarantine], environment: str) -> list[str]:
 
 
 def _short(version: str) -> str:
-    """A release as it is called; of a commit the first digits, by which it can be lifted."""
+    """A release's name; or the first digits of a commit, which are enough to lift it."""
     return version[:12] if _SHA.fullmatch(version) else version
 
 
 def lift(session: Session, version: str, services: Sequence[str], reason: str) -> list[str]:
-    """Releases a release or commit from quarantine. Returns the services that it was quarantined for.
+    """Lifts the quarantine of a release or commit. Returns the services that it was quarantined for.
 
     Raises `Refused` where it is not quarantined.
     """
@@ -85,7 +85,7 @@ def lift(session: Session, version: str, services: Sequence[str], reason: str) -
         made_from = covering(session, version) if _HEX.fullmatch(version) else []
         raise Refused(
             f"{version[:80]} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}"
-            + (": a release that was made from it is." if made_from else "."),
+            + (": a release made from it is." if made_from else "."),
             code=Code.NOTHING_TO_LIFT,
             next="\n".join(lifting(made_from, session.environment)),
         )
@@ -96,7 +96,7 @@ def lift(session: Session, version: str, services: Sequence[str], reason: str) -
 
 
 def _services_meant(text: str, quarantined: str) -> bool:
-    """Whether `text` names what is quarantined: a release as it is, a commit by its first seven digits or
+    """Whether `text` names what is quarantined: a release by its name, a commit by its first seven digits or
     more.
     """
     return text == quarantined or (
@@ -120,12 +120,12 @@ def _chosen(session: Session, entry: Entry, services: Sequence[str]) -> list[str
     chosen = [session.settings.service(service) for service in services] or held
     missing = [service for service in chosen if service not in held]
     if missing:
-        raise Refused(f"{entry.version} holds nothing of {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE)
+        raise Refused(f"{entry.version} does not contain {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE)
     return chosen
 
 
 def manual_entry(session: Session, kind: str, version: str, reason: str, at: str) -> Entry:
-    """Timeline entry for a manual action; deployed versions unchanged. The ledger numbers it."""
+    """The timeline entry of a manual action, which does not change what is deployed. The ledger adds its number."""
     return Entry(
         seq=0,
         kind=kind,

@@ -1,4 +1,4 @@
-"""`rollback show`: everything that one record holds, and what to type next."""
+"""`rollback show`: everything in one record, and what to type next."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from rollback.targets.base import Target
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordDetails:
-    """One record, as it is `seen`, with its plan, which is None where it is damaged, and its journal.
+    """One record with its plan (None if damaged) and its journal.
 
-    `outcomes` has one mapping a step (`Target.outcomes`). `broken` says what is wrong with the record, empty where
-    nothing is; `chain` is `whole`, or says why it was not verified. `advice` says what to type next.
+    `outcomes` has one mapping per step (`Target.outcomes`). `broken` is what is wrong with the record, empty if
+    nothing is; `chain` is `whole`, or why it was not verified. `advice` is what to type next.
     """
 
     seen: RecordSeen
@@ -37,7 +37,7 @@ class RecordDetails:
 
 
 def details(opened: Opened, target: Target, seen: RecordSeen | None = None) -> RecordDetails:
-    """All of a record that was read. Pure."""
+    """The details of a record. Pure."""
     record, events = opened.record, opened.events
     seen = seen or RecordSeen(record=record)
     older = record.schema < SCHEMA
@@ -48,7 +48,7 @@ def details(opened: Opened, target: Target, seen: RecordSeen | None = None) -> R
         plan = opened.plan(target.step)
         outcomes = tuple(target.outcomes(plan, events))
         if record.status is Status.IN_PROGRESS:
-            # Its counts are written down when it ends: until then its journal says how far it came.
+            # Counts are stored when a record ends: until then they come from its journal.
             record = replace(record, counts=target.counts(plan, events))
     except RollbackError as error:
         broken = broken or error.what

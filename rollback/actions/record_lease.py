@@ -1,4 +1,4 @@
-"""Takes and holds a record's leases while a verb runs, and frees what a dead process left locked."""
+"""Takes and holds a record's leases while a verb runs, and releases those of crashed processes."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from rollback.model.release import Timeline, changed_since
 from rollback.targets.base import Target
 
 _UNFINISHED = (Status.IN_PROGRESS, Status.FAILED)
-# Minutes from a login until a rollback begins.
+# Minutes allowed between a login and the start of a rollback.
 _TO_BEGIN = 30
-# Minutes that a role's credentials have left by then, at most.
+# The most minutes that credentials can have left at the start.
 _LONGEST = SESSION_HOURS * 60 - _TO_BEGIN
 _NOTHING_LEFT = "there is nothing to resume"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordLeases:
-    """Records of one environment and the leases that they hold. `stop` is set when a person asks to stop; `runs` are
-    those that were begun, and `seen` the records that were written or read, the newest last.
+    """Records of one environment and the leases that they hold. `stop` is set on Ctrl-C; `runs` are
+    those that were started, and `seen` the records that were written or read, newest last.
     """
 
     session: Session
@@ -52,15 +52,15 @@ class RecordLeases:
 
     @contextmanager
     def held(self, domains: Sequence[str], owner: str) -> Iterator[HeldLeases]:
-        """These leases, if they are free. Raises `Held` where one is not."""
+        """Takes these leases. Raises `Held` where one is not free."""
         with self._until_end(self.session.leases.hold(domains, owner), owner) as lease:
             yield lease
 
     @contextmanager
     def taken(self, domains: Sequence[str], owner: str) -> Iterator[HeldLeases]:
-        """These leases, free or left behind by a dead process of the same record.
+        """Takes these leases, also from a crashed process of the same record.
 
-        They are parked again if anything goes wrong before it is known what the record needs.
+        They are parked again after an error before it is known what the record needs.
         """
         lease = self.session.leases.hold_over(domains, owner, lambda left: self._watching(owner, left))
         lease.in_flight = True
@@ -78,10 +78,10 @@ class RecordLeases:
 
     def _watching(self, owner: str, left: float) -> None:
         self.not_stopped()
-        self.ui.waiting(f"Waiting for the lock of {owner} to expire", left)
+        self.ui.waiting(f"Waiting for the lease of {owner} to expire", left)
 
     def not_stopped(self) -> None:
-        """Raises `RollbackError` where a person has asked to stop, or time has passed, before anything was changed."""
+        """Raises `RollbackError` after Ctrl-C or --timeout, as long as nothing was changed."""
         if timed_out(self.stop):
             raise self._timed_out()
         if self.stop.is_set():
@@ -92,7 +92,7 @@ class RecordLeases:
             )
 
     def _timed_out(self) -> RollbackError:
-        env, what = self.session.environment, "The time of --timeout passed before anything was changed."
+        env, what = self.session.environment, "Timed out (--timeout) before anything was changed."
         if not self.seen:
             return RollbackError(
                 what, code=Code.TIMED_OUT, changed="Nothing was changed.", next=f"rollback status --env {env}"
@@ -103,13 +103,13 @@ class RecordLeases:
         return RollbackError(
             what,
             code=Code.TIMED_OUT,
-            changed=f"{record.rollback_id} is {record.status}; this command has changed nothing.",
-            next=f"{f'rollback apply {record.rollback_id} --env {env}' if waits else do.resume}\n{do.undo}  # to give it up",
+            changed=f"{record.rollback_id} is {record.status}; this command changed nothing.",
+            next=f"{f'rollback apply {record.rollback_id} --env {env}' if waits else do.resume}\n{do.undo}  # to cancel it",
         )
 
     @contextmanager
     def planning(self, lease: HeldLeases) -> Iterator[None]:
-        """What is planned under a lease counts only if it was held all the while. Raises `LeaseLost`."""
+        """A plan made under a lease is only valid if the lease was held the whole time. Raises `LeaseLost`."""
         why: RollbackError | None = None
         try:
             yield
@@ -125,9 +125,9 @@ class RecordLeases:
             raise why
 
     def in_time(self, target: Target) -> None:
-        """Raises `Refused` where the caller's credentials may end before what is begun has.
+        """Raises `Refused` where the caller's credentials may expire before the rollback ends.
 
-        What may take longer than any role lasts begins with most of a role's time left: `resume` continues it.
+        A rollback that may take longer than any session starts with a fresh session; `resume` continues it.
         """
         ends, session = self.session.account.ends, self.session
         needed = min(target.minutes, _LONGEST)
@@ -138,21 +138,21 @@ class RecordLeases:
             login = f"rollback login --env {session.environment}"
             login += (f" --role {role}" if role else "") + f" --hours {-(-(needed + _TO_BEGIN) // 60)}"
             raise Refused(
-                f"These credentials end at {ends:%H:%M:%SZ}, and rollback {target.verb} may take {target.minutes} minutes.",
+                f"Your credentials expire at {ends:%H:%M:%SZ}, but rollback {target.verb} may take {target.minutes} minutes.",
                 code=Code.CREDENTIALS_END,
                 changed="Nothing was changed.",
                 next="aws sso login" if permission_set_of(session.caller.role) else login,
             )
         if needed < target.minutes:
             self.ui.notice(
-                f"It may take {target.minutes} minutes, and these credentials end at {ends:%H:%M:%SZ}: if it is interrupted "
-                "then, log in again, and rollback resume continues it."
+                f"This may take {target.minutes} minutes, and your credentials expire at {ends:%H:%M:%SZ}: if it is interrupted "
+                "by that, log in again and run rollback resume."
             )
 
-    # -- what a dead process left held -----------------------------------------------------------------
+    # -- leases of crashed processes -----------------------------------------------------------------
 
     def not_orphaned(self, owner: str) -> None:
-        """Raises `Refused` for a holder of the lease that has no record: there is nothing to resume."""
+        """Raises `Refused` where the holder of the lease has no record, so that there is nothing to resume."""
         held = self.session.leases.held_by(owner)
         if not held:
             return
@@ -160,14 +160,14 @@ class RecordLeases:
             self.session.ledger.load(owner)
         except UsageError:
             raise Refused(
-                f"{owner} holds the lease on {self.session.environment}/{', '.join(held)} but had written "
-                "nothing.",
+                f"{owner} holds the lease on {self.session.environment}/{', '.join(held)} but has no record: "
+                "its process stopped before it changed anything.",
                 code=Code.WRONG_STATUS,
-                next=f"rollback abort {owner} --env {self.session.environment}  # which frees the lease",
+                next=f"rollback abort {owner} --env {self.session.environment}  # releases the lease",
             ) from None
 
     def release_orphan(self, owner: str) -> Finished:
-        """Frees a lease whose holder died before it wrote its record. Raises `UsageError` where there is
+        """Releases a lease whose holder crashed before it wrote its record. Raises `UsageError` where there is
         none.
         """
         held = self.session.leases.held_by(owner)
@@ -179,33 +179,33 @@ class RecordLeases:
             )
         with self.taken(held, owner) as lease:
             lease.in_flight = False
-            self.ui.notice(f"{owner} has no record; its lock was released.")
+            self.ui.notice(f"{owner} has no record; its lease was released.")
         return Finished(record=None, plan=None)
 
     def freed(self, rollback_id: str) -> Finished | None:
-        """An ended record, once its lease is free; None where it has not ended, or holds no lease.
+        """Releases the lease of an ended record and returns it; None if it has not ended, or holds no lease.
 
-        Only a process that died while it applied a plan that was then given up leaves one behind.
+        Such a lease is left by a process that crashed while applying a plan that was then aborted.
         """
         opened = self.session.ledger.load(rollback_id)
         if opened.record.status in UNFINISHED or not (held := self.session.leases.held_by(rollback_id)):
             return None
         with self.taken(held, rollback_id) as lease:
             lease.in_flight = False
-            self.ui.notice(f"{rollback_id} had ended; its lock was released.")
+            self.ui.notice(f"{rollback_id} had already ended; its lease was released.")
         return Finished(record=opened.record, plan=self.readable_plan(opened), events=opened.events)
 
     def abandon(self, rollback_id: str, reason: str) -> Finished:
-        """Ends a record whose plan is damaged: nothing can be undone by it, but its lease becomes free.
+        """Ends a record whose plan is damaged: it cannot be reverted, but its lease is released.
 
-        Raises `Refused` where the plan is readable after all.
+        Raises `Refused` where the plan can be read.
         """
         domains = self.session.ledger.load(rollback_id).record.domains
         env = self.session.environment
         with self.taken(domains, rollback_id) as lease:
             if self._can_undo(rollback_id):
                 raise Refused(
-                    f"{rollback_id} was being written to while it was read.",
+                    f"{rollback_id} was changed while it was read.",
                     code=Code.LEDGER_BUSY,
                     next=f"rollback abort {rollback_id} --env {env}",
                 )
@@ -213,29 +213,29 @@ class RecordLeases:
             only(opened.record, _UNFINISHED, _NOTHING_LEFT)
             record, event = give_up(self.session, opened, reason, lease)
         error = RollbackError(
-            f"The plan of {rollback_id} is damaged, so nothing could be reverted by it.",
+            f"The plan of {rollback_id} is damaged: its changes could not be reverted.",
             code=Code.LEDGER_DAMAGED,
-            changed="The record is FAILED, and its lease is free.",
-            next=f"rollback status --env {env}  # what is deployed; then continue with --adopt-current",
+            changed="The record is FAILED, and its lease is released.",
+            next=f"rollback status --env {env}  # shows what is deployed; then continue with --adopt-current",
         )
         return Finished(record=record, plan=None, events=(*opened.events, event), error=error)
 
     # -- records ---------------------------------------------------------------------------------------
 
     def trusted(self, rollback_id: str, timeline: Timeline | None = None) -> tuple[Opened, Target, Plan[Any]]:
-        """As `opened`, to be acted upon. Raises `Refused` where anything of it is not as `audit` wants it."""
+        """Like `opened`, but checked before acting on it. Raises `Refused` where an `audit` of it would fail."""
         opened, target, plan = self.opened(rollback_id)
         why = self.session.ledger.untrusted(opened, timeline)
-        if plan.request.allow_below and not opened.record.below:  # by that it is known who has to approve it
-            why = why or "it does not say that it goes below what must not be rolled back past"
+        if plan.request.allow_below and not opened.record.below:  # the record decides who must approve it
+            why = why or "the record does not have the plan's --allow-below exception"
         if why:
             raise opened.tampered(why)
         return opened, target, plan
 
     def approved_where_asked(self, opened: Opened) -> None:
-        """Raises `Refused` for a record in progress that nobody has approved, where the environment asks for it.
+        """Raises `Refused` for a record in progress without the approval that the environment requires.
 
-        Its journal alone is no proof of that: the rollback role writes it, and may not write an approval.
+        The journal is no proof: the rollback role can write it, but not an approval.
         """
         record = opened.record
         if record.emergency or self.session.policy_of(record) != "identity":
@@ -244,7 +244,7 @@ class RecordLeases:
         kept = self.session.ledger.approvals(record.rollback_id) if given else []
         if not any(approval in kept for approval in given):
             raise Refused(
-                f"{record.rollback_id} is {record.status}, and nobody has approved it.",
+                f"{record.rollback_id} is {record.status}, but nobody has approved it.",
                 code=Code.APPROVAL_MISSING,
                 next=f"rollback abort {record.rollback_id} --env {record.environment}  # then plan again",
             )
@@ -257,7 +257,7 @@ class RecordLeases:
         return opened, target, opened.plan(target.step)
 
     def _can_undo(self, rollback_id: str) -> bool:
-        """Whether a record is as this command wrote it, so that it can be undone."""
+        """Whether a record is intact, so that it can be undone."""
         try:
             self.trusted(rollback_id)
         except RollbackError as error:
@@ -267,7 +267,7 @@ class RecordLeases:
         return True
 
     def readable_plan(self, opened: Opened) -> Plan[Any] | None:
-        """The plan of a record that ends; a damaged one is no reason not to end it."""
+        """The plan of a record that ends; None if damaged, which must not prevent the end."""
         try:
             return opened.plan(self.session.target(opened.record.kind).step)
         except RollbackError:
@@ -283,7 +283,7 @@ class RecordLeases:
         *,
         taken_over: bool = False,
     ) -> Run:
-        """The run of a record that this process holds."""
+        """The run of a record whose lease this process holds."""
         store = LedgerStore(
             session=self.session,
             target=target,
@@ -305,7 +305,7 @@ class RecordLeases:
 
     @contextmanager
     def taken_over(self, rollback_id: str, kind: type[Resumed | Aborting], reason: str) -> Iterator[Run]:
-        """An unfinished record under its lease, with the takeover journalled as an event of `kind`.
+        """Takes over an unfinished record with its lease, and journals that as an event of `kind`.
 
         Raises `Refused` where it cannot be acted upon, or has ended.
         """
@@ -315,9 +315,9 @@ class RecordLeases:
             self.in_time(target)
         if opened.record.emergency and opened.record.status is Status.IN_PROGRESS and not opened.adopted:
             raise Refused(
-                f"{rollback_id} is an emergency's, and its journal was imported in part only.",
+                f"{rollback_id} is an emergency whose journal was only partly imported.",
                 code=Code.JOURNAL_INVALID,
-                next=f"rollback ledger import FILE --env {opened.record.environment}  # again",
+                next=f"rollback ledger import FILE --env {opened.record.environment}  # to finish the import",
             )
         with self.taken(opened.record.domains, rollback_id) as lease:
             timeline = self.session.ledger.timeline()
@@ -334,11 +334,11 @@ class RecordLeases:
             yield run
 
     def still_newest(self, opened: Opened, plan: Plan[Any], timeline: Timeline) -> None:
-        """Raises `Refused` where a later entry of the timeline has written what this closed record wrote."""
+        """Raises `Refused` where a later entry of the timeline has changed what this closed record changed."""
         if entry := changed_since(timeline, opened.record.rollback_id, plan.subjects):
-            same = "the same services" if plan.services else "the same"
+            same = "the same services" if plan.services else "the same resources"
             raise Refused(
-                f"{entry.kind} {entry.id} has changed {same} since.",
+                f"{entry.kind} {entry.id} has since changed {same}.",
                 code=Code.CHANGED_BY_OTHERS,
                 next=f"rollback status --env {self.session.environment}",
             )

@@ -1,4 +1,4 @@
-"""Which record somebody means: by its id, by the beginning of it as git takes a commit's, or by `last`."""
+"""Resolves the name of a record: an id, a unique prefix of one (as with git's commits), or `last`."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from rollback.model.record import now_iso
 from rollback.model.release import OPENED, RECORDS, Entry, Timeline
 
 LAST = "last"
-# Characters: with six, an id's time is known to a quarter of an hour.
+# In characters: six give an id's time to a quarter of an hour.
 SHORTEST = 6
-# As many as an error lists.
+# The most ids that an error lists.
 _LISTED = 10
 # https://github.com/ulid/spec: 26 characters of Crockford's base 32, of which ten are the time.
 _CHARACTERS = "0-9A-HJKMNP-TV-Z"
 _WHOLE = re.compile(f"[0-7][{_CHARACTERS}]{{25}}")
 _BEGINNING = re.compile(f"[0-7][{_CHARACTERS}]{{{SHORTEST - 1},24}}")
-# An id is made before its record is written, by AWS's clock: nothing that was written so long before it has it.
+# An id is older than its record: entries written this long before an id's time cannot have it.
 _MARGIN = timedelta(days=1)
-# Seconds since 1970 of the last year that Python knows: the beginning of an id may be of a later one.
+# The last time that Python can represent, in seconds since 1970: a prefix may decode to a later one.
 _LAST_YEAR = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
 def is_whole(name: str) -> bool:
-    """Whether it is a whole id, which nothing has to be read for. Pure."""
+    """Whether it is a complete id, which needs no lookup. Pure."""
     return _WHOLE.fullmatch(name) is not None
 
 
 def identified(session: Session, name: str) -> str:
-    """The id of the record that `name` means in this environment: a whole id as it is, whether there is one or not.
+    """The id of the record `name` in this environment. A complete id is returned unchecked.
 
-    `last` is the newest record; six characters or more are the beginning of one id. Read from the timeline, where a
-    record is as soon as it is written. Raises `UsageError` where no record has it (`UNKNOWN_ROLLBACK`) or several have
-    (`AMBIGUOUS_ID`), and `Refused` where an entry that would decide it was changed.
+    `last` is the newest record; six or more characters are a prefix of one id. It is looked up in the timeline, which has a
+    record as soon as it is written. Raises `UsageError` where no record matches (`UNKNOWN_ROLLBACK`) or several do
+    (`AMBIGUOUS_ID`), and `Refused` where a matching entry was changed.
     """
     beginning = name.upper()
     if is_whole(beginning):
         return beginning
     if name != LAST and not _BEGINNING.fullmatch(beginning):
-        raise _unknown(session, name, f" An id has 26 characters; {SHORTEST} or more of its first will do.")
+        raise _unknown(session, name, f" An id has 26 characters; its first {SHORTEST} or more are enough.")
     if session.settings.acts_as(session.caller.role, APPROVER):
         raise UsageError(
             f"{session.caller.role} may not search the ledger for {name}: type the whole id, of 26 characters.",
@@ -60,7 +60,7 @@ def identified(session: Session, name: str) -> str:
     if len(found) > 1:
         shown = ", ".join(found[:_LISTED]) + (" and more" if len(found) > _LISTED else "")
         raise UsageError(
-            f"{name} is the beginning of {len(found)} ids: {shown}.",
+            f"{name} is ambiguous, {len(found)} ids begin with it: {shown}.",
             code=Code.AMBIGUOUS_ID,
             next=f"rollback history --env {session.environment}",
         )
@@ -68,7 +68,7 @@ def identified(session: Session, name: str) -> str:
 
 
 def _newest(session: Session, timeline: Timeline) -> str:
-    """The record that was opened last; in a ledger of older versions, the one that ended last."""
+    """The record opened last; in the ledger of an older version, the one that ended last."""
     ended = ""
     for entry in timeline:
         if entry.kind == OPENED:
@@ -84,12 +84,12 @@ def _newest(session: Session, timeline: Timeline) -> str:
 
 
 def _beginning_with(beginning: str, timeline: Timeline) -> list[str]:
-    """The ids that begin so, newest first. Pure."""
+    """The ids with this prefix, newest first. Pure."""
     found: dict[str, None] = {}
     first = min(ULID.from_str(beginning.ljust(26, "0")).milliseconds / 1000, _LAST_YEAR)
     earliest = now_iso(datetime.fromtimestamp(first, UTC) - _MARGIN)
     for entry in timeline:
-        if entry.kind != OPENED and entry.at < earliest:  # one that is opened has the time of its plan
+        if entry.kind != OPENED and entry.at < earliest:  # an OPENED entry has the time of the plan
             break
         if _is_record(entry) and entry.id.startswith(beginning):
             found[entry.id] = None

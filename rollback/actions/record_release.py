@@ -1,6 +1,6 @@
 """Records releases: after a deployment, or from an account's published versions.
 
-It is longer than 400 lines: both ways end in one write of the same release.
+It is longer than 400 lines: both ways share the write of a release.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ from rollback.model.release import (
 from rollback.targets.aliases.recorded import deployed_label
 
 R = TypeVar("R")
-# The stack's commit, or None and why it is not known.
+# Reads the stack's commit, or None and the reason.
 StackCommit = Callable[[], tuple[str | None, str]]
 _SHA = re.compile(r"[0-9a-f]{40}")
-# The two reads of an alias have to agree; somebody may move it between them.
-# What is edited in place, and never published.
+# How often an alias is read again, because it changed between two reads.
+# The unpublished version, which can be edited.
 LATEST = "$LATEST"
 _LOOKS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Commits:
-    """The commits that a release was made from; None where one is not known."""
+    """The commits of a release; None where unknown."""
 
     code: str
     stack: str | None = None
@@ -60,7 +60,7 @@ class Commits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """What recording did: the release, what is deployed now, and notices. `new`: it was not known yet."""
+    """The result of recording: the release, what is deployed now, and notices. `new`: it was not recorded before."""
 
     release: Release
     deployed: str
@@ -78,14 +78,14 @@ def record(
     not_below: str = "",
     from_stacks: Sequence[str] = (),
 ) -> Recorded:
-    """Records as `version` what alias `live` of every function points at now, and updates the parameters.
+    """Records as `version` what every function's alias points to now, and updates the parameters.
 
-    `from_stacks` are CloudFormation stacks: then it is a release of the services that they deploy, and what aliases point
-    at has to be what the stacks have deployed.
+    `from_stacks` are CloudFormation stacks: then the release has the services that they deploy, and aliases must
+    point to what the stacks have deployed.
 
-    `stack` reads the stack's commit, for who does not have it in `commits`: under the leases, so that no rollback of it
-    has ended in between. No rollback goes to a release older than `not_below` from then on (`model.floors`): this one,
-    or one that is recorded already; recorded again without it, it stays. Raises `Refused` where a function or its alias is missing, where the version was recorded with
+    `stack` reads the stack's commit if it is not in `commits`: under the leases, so that no rollback of the stack
+    ends in between. From then on rollbacks to releases older than `not_below` are refused (`model.floors`): this one,
+    or an earlier one; recording again without it does not remove it. Raises `Refused` where a function or its alias is missing, where the version was recorded with
     other function versions, or where it or a commit is quarantined.
     """
     checked_version(version)
@@ -118,15 +118,15 @@ def record(
             before = session.ledger.recorded_release(known)
             if before.manifest_hash != release.manifest_hash:
                 raise Refused(
-                    f"{version} is recorded already, with other function versions: "
+                    f"{version} is already recorded, with other function versions: "
                     f"{', '.join(_differing(before.manifest, manifest)[:5])}.",
                     code=Code.RELEASE_EXISTS,
-                    next="Give the new deployment a version of its own.",
+                    next="Record the new deployment under a new version.",
                 )
             release = replace(release, not_below=not_below or before.not_below)
             same = before.manifest == manifest and before.not_below == release.not_below
             if deployed.items() <= timeline.all_deployed.items() and same:
-                # The command that recorded it may have died before the parameters were written.
+                # The command that recorded it may have crashed before it wrote the parameters.
                 _write_parameters(session, label(timeline.all_deployed), commits, again=True)
                 return Recorded(
                     release=before,
@@ -138,8 +138,8 @@ def record(
         _write_parameters(session, label({**timeline.all_deployed, **deployed}), commits)
     try:
         standby.close_ended(session)
-    except RollbackError as error:  # it has ended, closed or not
-        notices.append(f"What was on standby is not closed: {error.what}")
+    except RollbackError as error:  # it has ended, even if its record could not be closed
+        notices.append(f"The earlier standby could not be closed: {error.what}")
     notices += stack_versions.deleted_ones(session, timeline, release, from_stacks)
     return Recorded(
         release=release, deployed=label({**timeline.all_deployed, **deployed}), notices=tuple(notices)
@@ -151,18 +151,18 @@ def _known_release(timeline: Timeline, not_below: str, version: str, environment
     if not_below in ("", version) or timeline.release_of(not_below) is not None:
         return
     raise UsageError(
-        f"No release {not_below!r} is recorded that --not-below could name.",
+        f"--not-below {not_below!r}: no such release is recorded.",
         code=Code.UNKNOWN_RELEASE,
-        next=f"rollback release list --env {environment}  # shows which there are; this one is {version}",
+        next=f"rollback release list --env {environment}  # lists the releases; this one is {version}",
     )
 
 
 def adopt(
     session: Session, version: str, commits: Commits, ui: Ui, *, stack: StackCommit | None = None
 ) -> Recorded:
-    """Makes a release of the published versions whose description is exactly `version`; `stack` as in `record`.
+    """Records a release from the published versions whose description is exactly `version`; `stack` as in `record`.
 
-    For an account that has a past but no ledger. It changes what is recorded as deployed only for services
+    For accounts with releases older than the ledger. It changes what is recorded as deployed only for services
     whose aliases are all at those versions. Raises `Refused` naming the functions that have none or several.
     """
     checked_version(version)
@@ -173,7 +173,7 @@ def adopt(
         timeline = session.ledger.timeline(verified=True)
         commits, notices = _with_stack(commits, stack)
         if timeline.release_of(version) is not None:
-            raise Refused(f"{version} is recorded already.", code=Code.RELEASE_EXISTS)
+            raise Refused(f"{version} is already recorded.", code=Code.RELEASE_EXISTS)
         names = list(settings.catalogue())
         ui.start("Reading published versions", len(names))
         try:
@@ -223,14 +223,14 @@ def adopt(
 
 
 def commits_for(session: Session, commit: str, terraform: str | None) -> Commits:
-    """The commits that a person states of a release, checked. Raises `UsageError` for one that is none, or that is of a
-    Terraform configuration where the settings name none.
+    """The given commits of a release, checked. Raises `UsageError` for an unknown commit, or for a Terraform commit
+    if the settings have no Terraform configuration.
     """
     if terraform and session.settings.terraform is None:
         raise UsageError(
-            f"{session.environment} has no Terraform configuration: the setting `terraform` names none.",
+            f"{session.environment} has no Terraform configuration (setting `terraform`).",
             code=Code.NOT_CONFIGURED,
-            next="Leave --terraform-commit out.",
+            next="Run it again without --terraform-commit.",
         )
     return Commits(
         code=checked_commit(session.root, commit) if commit else "",
@@ -239,7 +239,7 @@ def commits_for(session: Session, commit: str, terraform: str | None) -> Commits
 
 
 def stack_commit(session: Session) -> StackCommit:
-    """What reads the stack's commit from the engine's history, if there is any."""
+    """Returns a function that reads the stack's commit from the engine's history."""
     try:
         from rollback.integrations.pulumi.update_history import deployed_commit  # noqa: PLC0415 - the engine is asked by this verb alone
     except ExtraMissing as error:
@@ -250,9 +250,9 @@ def stack_commit(session: Session) -> StackCommit:
 
 
 def checked_commit(root: Path, commit: str) -> str:
-    """The full 40 digits of a commit; an abbreviation, HEAD, and a branch's or tag's name are looked up in the checkout.
+    """A commit's 40 hexadecimal digits; abbreviations, HEAD, branches and tags are looked up in the checkout.
 
-    Raises `UsageError` where it is none, or not a unique one.
+    Raises `UsageError` where it is not a commit, or ambiguous.
     """
     if _SHA.fullmatch(commit):
         return commit
@@ -262,12 +262,12 @@ def checked_commit(root: Path, commit: str) -> str:
     raise UsageError(
         f"{commit[:80]!a} is not a commit of this repository.",
         code=Code.UNKNOWN_COMMIT,
-        next="Give all 40 digits: git rev-parse HEAD",
+        next="git rev-parse HEAD  # prints all 40 digits",
     )
 
 
 def _with_stack(commits: Commits, stack: StackCommit | None) -> tuple[Commits, list[str]]:
-    """The commits with the stack's as `stack` reads it, and why it is not known."""
+    """The commits with the stack's as `stack` reads it, and the reason if it is unknown."""
     if stack is None:
         return commits, []
     commit, why = stack()
@@ -283,7 +283,7 @@ def _not_quarantined(session: Session, version: str, commits: Commits) -> None:
         raise Refused(
             f"{version} is quarantined for {', '.join(services)}.",
             code=Code.QUARANTINED,
-            next=f'rollback release lift {version} --env {env} --reason "…"  # or deploy it under a version of its own',
+            next=f'rollback release lift {version} --env {env} --reason "…"  # or deploy it under a new version',
         )
     for item in found:
         if positions.get(item.service) == item.version:
@@ -298,7 +298,7 @@ def _not_quarantined(session: Session, version: str, commits: Commits) -> None:
 def _read_live(
     session: Session, ui: Ui, names: Sequence[str]
 ) -> tuple[dict[str, DeployedVersion], list[str]]:
-    """What every alias points at, with RevisionId, weights and provisioned concurrency."""
+    """What every alias points to, with RevisionId, weights and provisioned concurrency."""
     alias = session.settings.alias
 
     def one(name: str) -> DeployedVersion | None:
@@ -310,9 +310,9 @@ def _read_live(
                 break
         else:
             raise Refused(
-                f"Somebody is moving {name} right now.",
+                f"The alias of {name} is being changed right now.",
                 code=Code.CHANGED_BY_OTHERS,
-                next="Record again once nobody changes it.",
+                next="Run the command again when the other change is finished.",
             )
         return DeployedVersion(
             version=pointer.version,
@@ -332,7 +332,7 @@ def _read_live(
         raise Refused(
             f"No alias '{alias}' on: {', '.join(missing[:10])}.",
             code=Code.NOT_DECLARED,
-            next="Deploy them, and `pulumi up` to declare their aliases; then record again.",
+            next="Deploy the functions, run `pulumi up` to create their aliases, then record again.",
         )
     manifest = {name: deployed for name, deployed in found.items() if deployed is not None}
     unpublished = [name for name, deployed in manifest.items() if deployed.version == LATEST]
@@ -347,7 +347,7 @@ def _read_live(
 
 
 def _counted(session: Session, function: Callable[[str], R], names: Sequence[str], ui: Ui) -> list[R]:
-    """`function` of every name, in order, with progress."""
+    """Calls `function` for every name and returns the results in order, with progress."""
     done = itertools.count(1)
 
     def one(name: str) -> R:
@@ -359,7 +359,7 @@ def _counted(session: Session, function: Callable[[str], R], names: Sequence[str
 
 
 def _provisioned(session: Session, name: str) -> int:
-    """The provisioned concurrent executions on the alias; 0 where there are none."""
+    """The alias's provisioned concurrency; 0 without any."""
     with explained(f"reading the provisioned concurrency of {name}"):
         try:
             answer = session.account.lambda_.get_provisioned_concurrency_config(
@@ -435,13 +435,13 @@ def _entry(session: Session, release: Release, deployed: Mapping[str, str], kind
 
 
 def _positions(commits: Commits) -> dict[str, str]:
-    """Infrastructure subject → the commit that a release has of it, as far as its commits are known."""
+    """Infrastructure subject → its commit in a release, where known."""
     known = {STACK: commits.stack, TERRAFORM: commits.terraform}
     return {subject: commit for subject, commit in known.items() if commit}
 
 
 def _write_parameters(session: Session, deployed: str, commits: Commits, *, again: bool = False) -> None:
-    """Updates the SSM parameters that hold what is deployed; `again` skips those that hold it already."""
+    """Updates the SSM parameters that hold what is deployed; `again` skips those that are up to date."""
     names, ssm = session.settings.names, session.account.ssm
     values = {
         names.deployed_version: deployed,
@@ -465,9 +465,9 @@ def _differing(before: Mapping[str, DeployedVersion], now: Mapping[str, Deployed
 
 @contextmanager
 def _leases(session: Session, identifier: str) -> Iterator[HeldLeases]:
-    """Nobody rolls anything back while it is read what is deployed: a release says it of the infrastructure, too.
+    """Takes all leases, so that nothing is rolled back while a release, which includes the infrastructure, is read.
 
-    Raises `LeaseHeld` where somebody does.
+    Raises `LeaseHeld` where one is not free.
     """
     lease = session.leases.hold((ALIASES, STACK_LEASE, TERRAFORM_LEASE), f"{RECORDING}{identifier}")
     try:

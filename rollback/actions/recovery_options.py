@@ -1,4 +1,4 @@
-"""The possible rollbacks of an environment now: to what, by which command, and how long each takes. Pure."""
+"""The rollbacks that are possible now: target, command and duration of each. Pure."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from rollback.model.release import PREVIOUS, STACK, TERRAFORM, Quarantine, Timel
 from rollback.model.situation import RecordSeen
 from rollback.model.taking import Taking, taking
 
-# Seconds of a rollback of aliases that its functions do not ask for: to start, to lock, to write it down.
+# The fixed cost of a rollback of aliases in seconds: start, lease and record.
 _REST = 0.5
-# The kind of the way back that is planned already.
+# The kind of a prepared rollback.
 STANDBY = "standby"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecoveryOption:
-    """One possible rollback: what it goes to, its RTO, and the command.
+    """One possible rollback: its target, RTO and command.
 
-    `under` is the role that it needs and `login` how the caller takes it, where it is not theirs (`taking.Taking`).
-    `about` is how long it takes at Lambda's quota, in seconds, without the smoke command (None where that is
-    not known beforehand); `last` how many seconds the newest completed rollback of this kind took, approval
-    not counted.
+    `under` is the role that it needs and `login` how to take it, if the caller does not have it (`taking.Taking`).
+    `about` is its duration at Lambda's quota, in seconds, without the smoke command (None if
+    unknown); `last` is the duration of the newest completed rollback of this kind in seconds, approval
+    not included.
     """
 
     kind: str
@@ -55,8 +55,8 @@ def recovery_options(
     caller: Actor,
     in_flight: Iterable[RecordSeen] = (),
 ) -> tuple[RecoveryOption, ...]:
-    """The ways back, each of which is sure to be taken by the command as it is typed, under its role; the one on standby
-    first. `back` is each service's previous release; `recent` are records, newest first, `in_flight` those that have not
+    """The possible rollbacks; each command does exactly what is shown, under its role. The standby comes
+    first. `back` maps services to their previous release; `recent` are records, newest first, `in_flight` those that have not
     ended.
     """
     rto, last = settings.rto, _last(recent)
@@ -69,7 +69,7 @@ def recovery_options(
         found.append((f"lambda{some}", Kind.ALIASES, label(releases), about, rto.code))
     positions = {subject: _position(timeline, subject, quarantines) for subject in (STACK, TERRAFORM)}
     if positions[STACK]:
-        # The engine's own history may have a newer one, and takes seconds to ask.
+        # The engine's history may have a newer one, but reading it takes seconds.
         found.append(("stack", Kind.STACK, PREVIOUS, None, rto.infrastructure))
     if terraform := positions[TERRAFORM]:
         found.append(("terraform", Kind.TERRAFORM, terraform[:12], None, rto.infrastructure))
@@ -79,7 +79,7 @@ def recovery_options(
     deployer = taking(settings, DEPLOYER, caller)
     on_call = (
         taking(settings, ROLLBACK, caller) if deployer.under else Taking()
-    )  # who deploys moves aliases, too
+    )  # the deployer may update aliases, too
     options = [
         RecoveryOption(
             kind=STANDBY,
@@ -113,8 +113,8 @@ def recovery_options(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoWayBack:
-    """Services that have no release to go back to, and why. `command` is what changes that, empty where nothing does,
-    and `so` says how; `under` and `login` are as in `RecoveryOption`.
+    """Services without a previous release, and why. `command` would change that, empty if nothing does;
+    `so` explains it; `under` and `login` are as in `RecoveryOption`.
     """
 
     services: tuple[str, ...]
@@ -133,7 +133,7 @@ def no_way_back(
     *,
     caller: Actor,
 ) -> tuple[NoWayBack, ...]:
-    """Why `services`, of which each is deployed and has no previous release, have none: the same reason once."""
+    """Why deployed `services` have no previous release, grouped by reason."""
     deployed, bars = timeline.all_deployed, {(item.service, item.version) for item in quarantines}
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for service in services:
@@ -141,7 +141,7 @@ def no_way_back(
         free = next((version for version in older if (service, version) not in bars), "")
         floor = floors.below(floors.of_timeline(timeline), {service: free} if free else {}, deployed)
         if floor:
-            reason = (f"{free} is older, and {floor[service]}", "below", free)
+            reason = (f"{free} is older, but {floor[service]}", "below", free)
         elif older:
             reason = (f"all older releases are quarantined ({', '.join(older)})", "lift", older[0])
         else:
@@ -154,12 +154,12 @@ def no_way_back(
         command, so, role = {
             "below": (
                 f"rollback lambda{some} --to {version} --allow-below {env}",
-                "an exception that is recorded and approved",
+                "to make an exception, which is recorded and needs approval",
                 taking(settings, ROLLBACK, caller) if taking(settings, DEPLOYER, caller).under else Taking(),
             ),
             "lift": (
                 f"rollback release lift {version}{some} {env}",
-                "where it may be deployed after all",
+                "if the release may be deployed after all",
                 taking(settings, DEPLOYER, caller),
             ),
         }.get(how, ("", "", Taking()))
@@ -172,7 +172,7 @@ def no_way_back(
 
 
 def _older(timeline: Timeline, service: str) -> list[str]:
-    """The releases of a service that were recorded before the deployed one, newest first."""
+    """A service's releases recorded before the deployed one, newest first."""
     versions = [entry.version for entry in timeline if entry.is_release and service in entry.services]
     deployed = timeline.all_deployed.get(service)
     if deployed not in versions:
@@ -182,7 +182,7 @@ def _older(timeline: Timeline, service: str) -> list[str]:
 
 
 def moving(functions: int, pace: Pace) -> float:
-    """Seconds that so many aliases take at a pace: read for the plan, moved, and read again to verify."""
+    """The seconds that a number of aliases take at a pace: read for the plan, updated, and read again to verify."""
     return 2 * functions / pace.reads + max(0, functions - pace.burst) / pace.writes + _REST
 
 
@@ -196,7 +196,7 @@ def _last(recent: Iterable[Record]) -> dict[str, float]:
 
 
 def _position(timeline: Timeline, subject: str, quarantines: list[Quarantine]) -> str | None:
-    """The commit that a rollback of `subject` would go to; None where there is none, or it may not."""
+    """The commit that a rollback of `subject` would go to; None if there is none, or it is quarantined."""
     if timeline.deployed(subject) is UNKNOWN:
         return None
     try:
@@ -206,7 +206,7 @@ def _position(timeline: Timeline, subject: str, quarantines: list[Quarantine]) -
 
 
 def _quarantined(timeline: Timeline, version: str, quarantines: list[Quarantine]) -> bool:
-    """Whether a release has a commit that must not be deployed."""
+    """Whether one of a release's commits is quarantined."""
     entry = timeline.release_of(version)
     bars = {(item.service, item.version) for item in quarantines}
     return entry is not None and any((one, entry.stands.get(one, "")) in bars for one in (STACK, TERRAFORM))

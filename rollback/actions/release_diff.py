@@ -1,4 +1,4 @@
-"""What changed between two releases, or between a release and what the aliases are at. Reads only."""
+"""What changed between two releases, or between a release and what is deployed. Reads only."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rollback.integrations import git
 from rollback.model.release import PREVIOUS, STACK, TERRAFORM, Release, Timeline, label, previous
 from rollback.model.release_diff import CommitChange, Difference, Side, compare
 
-# What is deployed by the ledger, and by the account.
+# What is deployed according to the ledger, and according to the account.
 RECORDED, DEPLOYED = "recorded", "deployed"
 _COMMITS = 50
 
 
 def difference(session: Session, before: str, after: str) -> Difference:
-    """What differs. Each side is a recorded release's version, `previous` and `recorded` (of each service, by the ledger)
-    or `deployed` (what the aliases are at).
+    """The differences. Each side is a recorded release, `previous` or `recorded` (per service, from the ledger),
+    or `deployed` (what the aliases point to).
 
     Raises `UsageError` for a release that is not recorded, `Refused` where there is no previous one.
     """
@@ -60,7 +60,7 @@ def _release(session: Session, timeline: Timeline, version: str) -> Release:
 
 
 def _of_services(session: Session, timeline: Timeline, name: str, at: Mapping[str, str]) -> Side:
-    """Each service as its own release has it; commits are those of the release where all are at one."""
+    """Each service at its release; with commits if all services are at the same release."""
     releases = {version: _release(session, timeline, version) for version in dict.fromkeys(at.values())}
     functions = {
         function: known
@@ -101,7 +101,7 @@ def _live(session: Session) -> dict[str, tuple[str, str]]:
 
 
 def _between(session: Session, change: CommitChange) -> CommitChange:
-    """With the commits that lie between, where this checkout knows both."""
+    """Adds the commits in between, if this checkout has both ends."""
     for forwards, older, newer in ((True, change.before, change.after), (False, change.after, change.before)):
         found = git.between(session.root, older, newer, _COMMITS)
         if found:

@@ -1,7 +1,7 @@
-"""Restores to the ledger what its table has lost and the archive has kept.
+"""Restores lost entries of the ledger's table from the archive.
 
 After a restore to a point in time, or with a new table: the timeline's entries, the releases with their
-manifests, and the quarantines. Records of rollbacks are not in the archive, only their heads are: they are
+manifests, and the quarantines. The archive has only the heads of rollbacks' records: these records are
 lost, and `rollback audit` names them.
 """
 
@@ -26,7 +26,7 @@ from rollback.model.release import OPENED, Entry, Quarantine, Release, entry_has
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mended:
-    """What was restored: how many entries, which releases; and the ids of records that stay lost."""
+    """How many entries and which releases were restored, and the ids of lost records."""
 
     entries: int
     releases: tuple[str, ...]
@@ -34,12 +34,12 @@ class Mended:
 
 
 def mend(session: Session, reason: str, ui: Ui) -> Mended:
-    """Restores what is missing. Raises `Refused` where the archive does not continue the table's end."""
+    """Restores what is missing. Raises `Refused` where the archive's entries do not follow the table's newest entry."""
     reason = checked_reason(reason)
     archive = session.ledger.archive
     if archive is None:
         raise Refused(
-            "This environment has no archive to mend the ledger from.", code=Code.ARCHIVE_UNAVAILABLE
+            "This environment has no archive to restore the ledger from.", code=Code.ARCHIVE_UNAVAILABLE
         )
     newest = session.ledger.newest()
     ui.start("Reading the archive", 0)
@@ -69,9 +69,9 @@ def mend(session: Session, reason: str, ui: Ui) -> Mended:
 
 
 def missing_after(newest: Entry | None, archive: Archive) -> list[Entry]:
-    """The archive's entries after the table's newest, in order, proved to follow it.
+    """The archive's entries after the table's newest, in order, with a valid chain.
 
-    Raises `Refused` where they do not: the table was written to after it had lost them.
+    Raises `Refused` where the chain breaks: the table was written to after it lost entries.
     """
     last = newest.seq if newest is not None else 0
     missing = list(archive.beyond(newest))
@@ -81,7 +81,7 @@ def missing_after(newest: Entry | None, archive: Archive) -> list[Entry]:
         if entry.seq != number or entry.previous != before or not whole:
             raise Refused(
                 f"The archive's entry {entry.seq} does not follow entry {number - 1}: the table was written to after "
-                "it had lost its newest entries, or the archive lacks some.",
+                "it lost its newest entries, or the archive is incomplete.",
                 code=Code.AUDIT_BROKEN,
                 next="Restore the table to a later point in time; an audit names the first break.",
             )
@@ -90,7 +90,7 @@ def missing_after(newest: Entry | None, archive: Archive) -> list[Entry]:
 
 
 def _until(archive: Archive, wanted: set[str]) -> list[Release]:
-    """The newest releases, as far back as all of `wanted` are among them."""
+    """The newest releases, back to the oldest one in `wanted`."""
     found: list[Release] = []
     left = set(wanted)
     if not left:
@@ -101,16 +101,16 @@ def _until(archive: Archive, wanted: set[str]) -> list[Release]:
         if not left:
             return found
     raise RollbackError(
-        f"The archive has not the releases {', '.join(sorted(left)[:5])}, which its timeline names.",
+        f"The archive lacks releases that its timeline refers to: {', '.join(sorted(left)[:5])}.",
         code=Code.ARCHIVE_DAMAGED,
         changed="Nothing was changed.",
-        next="Adopt published versions as releases (release adopt).",
+        next="Record published versions as releases (release adopt).",
     )
 
 
 def _put_release(session: Session, release: Release, lease: Lease) -> None:
     for item in (*manifest_items(release), release_item(release)):
-        with suppress(Conflict):  # an earlier mending put it there
+        with suppress(Conflict):  # an earlier run restored it
             session.ledger.table.transact(
                 [Write(name="release", item=item, condition=ABSENT), *lease.proofs()]
             )
@@ -135,7 +135,7 @@ def _put_entry(session: Session, entry: Entry, reason: str, lease: Lease) -> Non
             condition="attribute_exists(PK)",
             values={":at": entry.at, ":by": entry.by, ":seq": entry.seq},
         )
-        with suppress(Conflict):  # the bar itself is lost, too
+        with suppress(Conflict):  # the quarantine itself is lost, too
             session.ledger.table.update(write)
 
 
@@ -144,7 +144,7 @@ def _quarantines(entry: Entry, reason: str) -> Sequence[Quarantine]:
         Quarantine(
             service=quarantine.partition("#")[0],
             version=quarantine.partition("#")[2],
-            # A person's is the entry's own; that of a record is lost with it.
+            # A person's quarantine is in the entry; one of a rollback is lost with its record.
             reason=entry.status if entry.kind == "quarantine" else f"{MENDED}{reason}",
             by=entry.by,
             at=entry.at,

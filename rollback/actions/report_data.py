@@ -1,4 +1,4 @@
-"""Reads everything that a report shows, once; how it looks is in `views.report`."""
+"""Reads everything that a report shows; `views.report` renders it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from rollback.model.plan import Plan
 from rollback.model.record import Approval, Event, Record, chain_break, now_iso
 from rollback.model.situation import LeaseSeen, RecordSeen
 
-# Rollbacks whose plan and journal a report of an environment holds. With 42 functions each they are 40,000 elements,
-# which a browser shows at once; of a thousand it would be a minute.
+# The number of rollbacks shown with plan and journal. With 42 functions each they make 40,000 elements,
+# which a browser renders at once; a thousand rollbacks would take a minute.
 DETAILED = 50
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportedRecord:
-    """One record with all that belongs to it, as it is `seen`. `plan` is None where it is damaged; `outcomes` are as of
-    `Target.outcomes`; `broken` says where the journal's chain breaks, empty where it does not.
+    """One record with its details. `plan` is None if damaged; `outcomes` are as of
+    `Target.outcomes`; `broken` is where the journal's chain breaks, empty if it does not.
     """
 
     seen: RecordSeen
@@ -40,7 +40,7 @@ class ReportedRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportData:
-    """An environment, or one record of it. `now` is None where only a record was asked for, or where it could
+    """An environment, or one record of it. `now` is None for a single record, or if it could
     not be read; `moments` are newest first; `records` maps a record's id to its data, for the newest ones of `moments`.
     `at` is ISO 8601 in UTC.
     """
@@ -56,10 +56,10 @@ class ReportData:
 
 
 def gather(session: Session, limit: int, *, detailed: int = DETAILED) -> ReportData:
-    """The environment's newest `limit` moments, the newest `detailed` rollbacks with plan and journal, and what is
+    """The environment's newest `limit` entries, the newest `detailed` rollbacks with plan and journal, and what is
     deployed now.
 
-    What cannot be read is named in `notices`, and the rest is reported; what bypasses the alias, too.
+    `notices` names what could not be read, and what bypasses the alias.
     """
     notices: list[str] = []
     now: Overview | None = None

@@ -1,7 +1,7 @@
-"""One rollback while it is carried out, whatever its record is written to.
+"""One running rollback, independent of where its record is written.
 
 A `Run` is the journal that targets write to (`targets.base.Journal`). Its `Store` is the ledger
-(`ledger_store.LedgerStore`), or a file where the ledger cannot be asked (`emergency.journal.FileStore`).
+(`ledger_store.LedgerStore`), or a file if the ledger is not available (`emergency.journal.FileStore`).
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from rollback.model.release import another_stack
 from rollback.model.request import stored
 from rollback.targets.base import Failure, Target, Written
 
-# Failures an event and characters a reason: an event stays below DynamoDB's 400 KB an item.
+# Failures per event and characters per reason: an event must stay below DynamoDB's 400 KB.
 _FAILURES, _REASON = 200, 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """How a verb ended: its record, if there is one, and the error that sets the exit code, if any.
+    """The result of a verb: its record, if there is one, and the error that sets the exit code, if any.
 
-    `again` says that what is left needs a plan of its own.
+    `again`: the remaining changes need a new plan.
     """
 
     record: Record | None
@@ -47,10 +47,10 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class End:
-    """How a record ends. `deployed` maps the plan's subjects to the version that each is at.
+    """How a record ends. `deployed` maps the plan's subjects to their deployed versions.
 
-    `counts` is of `Target.counts`, `relieved_seconds` as of `Record`. `quarantines` maps services to the release to quarantine; `lifts` releases
-    those of this record from quarantine.
+    `counts` is of `Target.counts`, `relieved_seconds` as of `Record`. `quarantines` maps services to the release to quarantine; `lifts`: lift
+    the quarantines of this record.
     """
 
     status: Status
@@ -67,11 +67,11 @@ class Store(Written, Protocol):
 
     @property
     def record(self) -> Record:
-        """The record as it is now."""
+        """The current record."""
 
     @property
     def commands(self) -> Commands:
-        """What to type for it."""
+        """The commands for this record."""
 
     def append(self, data: Happened, **changes: Any) -> None:
         """Writes an event (`data` as in `Journal.append`), and the record's fields that change with it
@@ -81,7 +81,7 @@ class Store(Written, Protocol):
         """
 
     def published(self, deployed: Mapping[str, Deployed]) -> AbstractContextManager[list[Check]]:
-        """Updates the SSM parameters that hold what is deployed; returns failed checks where that was not
+        """Updates the SSM parameters that hold what is deployed; returns failed checks where that is not
         possible.
         """
 
@@ -91,10 +91,10 @@ class Store(Written, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A plan, the target that carries it out, and the store that its record is written to.
+    """A plan, the target that executes it, and the store of its record.
 
-    `smoke` runs the team's own smoke command: its check and output, None where none is configured. `stop` is set
-    when a person asks to stop.
+    `smoke` runs the configured smoke command and returns its check and output, or None. `stop` is set
+    on Ctrl-C.
     """
 
     store: Store
@@ -123,7 +123,7 @@ class Run:
         return self.store.taken_over
 
     def append(self, data: Happened, **changes: Any) -> None:
-        """As `Store.append`."""
+        """Like `Store.append`."""
         self.store.append(data, **changes)
 
     def check(self) -> None:
@@ -142,20 +142,20 @@ class Run:
         return self.store.record
 
     def has(self, kind: type[Happened]) -> bool:
-        """Whether the journal holds an event of this kind."""
+        """Whether the journal has an event of this kind."""
         return has(self.events, kind)
 
     def counts(self) -> Mapping[str, int]:
-        """planned, moved, confirmed, failed and reverted steps so far."""
+        """The numbers of planned, moved, confirmed, failed and reverted steps so far."""
         return self.target.counts(self.plan, self.events)
 
     def relieved_seconds(self) -> float | None:
-        """The seconds after which the last alias was moved; None where none was."""
+        """The seconds until the last alias was updated; None if none was."""
         moved = [event.at for event in self.events if event.kind == AliasesMoved.kind]
         return self.record.seconds_until(moved[-1]) if moved else None
 
     def failures(self, failures: Sequence[Failure]) -> None:
-        """Journals what failed: later steps and later processes decide by it."""
+        """Journals failures: later steps and later processes decide by them."""
         steps = tuple(
             FailedStep(
                 subject=item.subject,
@@ -169,17 +169,17 @@ class Run:
             self.append(Failed(failures=steps[start : start + _FAILURES]))
 
     def deployed(self, done: Collection[str], *, undone: bool) -> dict[str, Deployed]:
-        """Subject → the version that it is at where it is among `done` (or undone); the others are unknown."""
+        """Subject → its deployed version if it is in `done` (or undone); the others are unknown."""
         left = self.plan.left(undone=undone)
         return {subject: to if subject in done else UNKNOWN for subject, to in left.items()}
 
     def close(
         self, status: Status, checks: Sequence[Check], *, done: Collection[str] = (), undone: bool = False
     ) -> None:
-        """Ends the record. `done`: the plan's subjects now at the target version, verified or not; with `undone`
-        those back at where they began. Others: unknown.
+        """Ends the record. `done`: the plan's subjects now at the target version, verified or not; with `undone`,
+        those back at their initial version. Others: unknown.
 
-        What was left is quarantined where it is done, and released from quarantine where it is undone.
+        The replaced releases of `done` are quarantined; after an undo their quarantine is lifted.
         """
         quarantines = {s: version for s, version in self.plan.quarantines.items() if s in done}
         forgotten(
@@ -198,14 +198,14 @@ class Run:
         )
 
     def finished(self, error: RollbackError | None = None, *, anew: bool = False) -> Finished:
-        """How it ended."""
+        """The run's result."""
         return Finished(record=self.record, plan=self.plan, events=tuple(self.events), error=error, anew=anew)
 
 
 def new_record(
     session: Session, target: Target, plan: Plan[Any], reason: str, *, rollback_id: str, began: str
 ) -> Record:
-    """The record of a plan of which nothing has been done yet. `began` is ISO 8601 in UTC."""
+    """The record of a plan that has not started. `began` is ISO 8601 in UTC."""
     return Record(
         rollback_id=rollback_id,
         kind=plan.kind,
@@ -233,16 +233,16 @@ def new_record(
 def forgotten(
     target: Target, plan: Plan[Any], rollback_id: str, events: Sequence[Event], ui: Ui, *, ended: bool
 ) -> None:
-    """Has a target remove what it kept for a plan. Where it cannot, that is a notice: the rollback is as it is."""
+    """Lets a target remove what it stored for a plan. A failure is only a notice."""
     try:
         target.forget(plan, rollback_id, events, ended=ended)
     except RollbackError as error:
-        ui.notice(f"What was stored for {rollback_id} is still there: {error.what}")
+        ui.notice(f"Temporary data of {rollback_id} could not be removed: {error.what}")
 
 
 @contextmanager
 def working(ui: Ui, what: str, steps: int = 0) -> Iterator[None]:
-    """Shows progress of long work; `steps` is 0 where nobody knows how long it is."""
+    """Shows progress of long work; `steps` is 0 if the length is unknown."""
     ui.start(what, steps)
     try:
         yield
@@ -252,7 +252,7 @@ def working(ui: Ui, what: str, steps: int = 0) -> Iterator[None]:
 
 @contextmanager
 def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> Iterator[None]:
-    """Adds to any error while a record is running the commands by which to continue it.
+    """Adds to every error of a running record the commands that continue it.
 
     Raises `StoppedAtOnce` for a second Ctrl-C, `RollbackError` for an unexpected error. The error of a lost lease has
     its own commands.
@@ -263,13 +263,13 @@ def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> It
         if not in_flight():
             raise
         raise StoppedAtOnce(
-            f"Ended at once, while {owner} was running.",
-            changed="The last step may or may not have been done; resume will detect it.",
+            f"Stopped at once, while {owner} was running.",
+            changed="The last step may have been done or not; resume will detect it.",
             next=f"{do.resume}  # to finish it\n{do.undo}  # to undo it",
         ) from None
     except RollbackError as error:
         if in_flight() and not isinstance(error, LeaseLost):
-            error.changed = error.changed or f"What was done until then is in {do.place}."
+            error.changed = error.changed or f"{do.place} has what was done so far."
             then = f"{do.resume}  # to finish it\n{do.undo}  # to undo what can be undone"
             error.next = f"{error.next}\n{then}" if error.next else then
         raise
@@ -279,6 +279,6 @@ def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> It
         raise RollbackError(
             f"Unexpected error: {type(error).__name__}: {str(error)[:200]}",
             code=Code.UNEXPECTED,
-            changed=f"What was done until then is in {do.place}.",
+            changed=f"{do.place} has what was done so far.",
             next=f"{do.resume}  # to finish it\n{do.undo}  # to undo what can be undone",
         ) from error

@@ -1,4 +1,4 @@
-"""Reads what an environment and its records are like, for `model.advice` to decide what to type next."""
+"""Reads the state of an environment and its records; `model.advice` derives from it what to type next."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ from rollback.model.situation import (
 )
 from rollback.model.taking import taking
 
-# So many releases, the newest, are compared with what is deployed where that is not what is recorded.
+# How many of the newest releases are compared with what is deployed if that differs from the record.
 _RELEASES = 20
 Holders = Mapping[str, Mapping[str, Any]]
 
 
 def leases(session: Session, holders: Holders) -> tuple[LeaseSeen, ...]:
-    """The leases that are held; `holders` maps domains to their items (`ledger.lease`)."""
+    """The leases in use; `holders` maps domains to their items (`ledger.lease`)."""
     now = session.clocks.now()
     return tuple(lease_seen(domain, item, now) for domain, item in sorted(holders.items()))
 
 
 def of(session: Session, opened: Opened) -> RecordSeen:
-    """One record, as `record_seen`. Who approves may read the record alone."""
+    """One record, like `record_seen`. The approver role can only read the record."""
     if session.settings.acts_as(session.caller.role, APPROVER):
         return session.seen(opened.record)
     held = leases(session, session.leases.holders())
@@ -68,8 +68,8 @@ def record_seen(
     *,
     ledger_only: bool = False,
 ) -> RecordSeen:
-    """A record with its lease, its approval, and what its journal, the timeline and the account say of it; with
-    `ledger_only` without what the account says.
+    """A record with its lease and approval, and facts from its journal, the timeline and the account;
+    with `ledger_only` not from the account.
     """
     record, plan = opened.record, _plan(session, opened)
     seen = session.seen(record)
@@ -117,15 +117,15 @@ def _untrusted(session: Session, opened: Opened) -> bool:
 def _outdated(
     session: Session, record: Record, plan: Plan[Any], timeline: Timeline, *, ledger_only: bool
 ) -> str:
-    """What has happened since a record was planned that its plan does not know of; empty where nothing has."""
-    if record.status is Status.STANDBY:  # it is planned again when it is taken, and not at each look
+    """What has changed since a record was planned; empty if nothing."""
+    if record.status is Status.STANDBY:  # it is planned again when it is taken
         bad = [(item.service, item.version) for item in session.ledger.quarantines(readable=True)]
         return standby.quarantined(plan.targets, bad)
     since = changed_since(timeline, record.rollback_id, plan.subjects)
     if since is not None:
-        return f"{since.kind} {since.version or since.id} came after its plan"
+        return f"{since.kind} {since.version or since.id} is newer than the plan"
     if ledger_only or record.kind != Kind.ALIASES:
-        return ""  # to plan that again takes calls of Lambda's quota, or an engine minutes
+        return ""  # planning again would use Lambda's quota, or take an engine minutes
     target = session.target(record.kind)
     try:
         again = target.again(plan, record.rollback_id)
@@ -135,11 +135,11 @@ def _outdated(
         return error.what
     if refusals := target.refusals(again):
         return f"{refusals[0].subject}: {refusals[0].reason}"
-    return "the aliases are not as its plan begins" if again.digest() != record.digest else ""
+    return "aliases were changed since it was planned" if again.digest() != record.digest else ""
 
 
 def _ended(session: Session, record: Record, plan: Plan[Any], timeline: Timeline) -> str:
-    """Why a standby has ended by itself, in words; empty where it has not."""
+    """Why a standby is no longer valid; empty if it is."""
     found = standby.ended(plan, record.rollback_id, timeline, now_iso(session.now()))
     return "" if found is None else found.text
 
@@ -152,10 +152,10 @@ def found_records(
     *,
     ledger_only: bool = False,
 ) -> tuple[RecordSeen, ...]:
-    """The records that wait, run, or have failed and are not past; and the newest one, where it reverted itself.
+    """The records that wait, run, or failed and were not superseded; and the newest one, if it reverted itself.
 
-    `recent` are of the index, which may lag: the newest of the timeline, those that hold a lease, and those on standby
-    are asked for by name. `ledger_only` as in `record_seen`.
+    `recent` come from the index, which may lag: the timeline's newest, lease holders and standbys
+    are read by id. `ledger_only` as in `record_seen`.
     """
     newest = next((entry.id for entry in timeline if entry.kind in ("opened", "rollback")), "")
     owners = [*(lease.owner for lease in held), *standby.opened(timeline)]
@@ -167,7 +167,7 @@ def found_records(
         except Newer:
             raise
         except UsageError:
-            continue  # a lease whose holder wrote no record
+            continue  # a lease whose holder has no record
         except RollbackError as error:
             session.ledger.notices.append(error.what)
             continue
@@ -190,7 +190,7 @@ def _reverted_itself(opened: Opened) -> bool:
 
 
 def _past(opened: Opened, seen: RecordSeen, timeline: Timeline, session: Session) -> bool:
-    """Whether a record that ended is over because something later has written what it wrote."""
+    """Whether something later has changed what an ended record changed."""
     if opened.record.status not in (Status.FAILED, Status.REVERTED):
         return False
     plan = _plan(session, opened)
@@ -201,7 +201,7 @@ def _past(opened: Opened, seen: RecordSeen, timeline: Timeline, session: Session
 def explained(
     session: Session, records: Iterable[RecordSeen], functions: Sequence[FunctionStatus]
 ) -> list[FunctionStatus]:
-    """The same functions, each that is not as recorded with the record under way by whose plan it is where it is."""
+    """The functions, with the unfinished record that explains their version where they are not as recorded."""
     moves: dict[str, tuple[str, Move, moves_of.State]] = {}
     for seen in records:
         record = seen.record
@@ -231,10 +231,10 @@ def explained(
 def compared(
     session: Session, timeline: Timeline, services: Sequence[Service], quarantines: Sequence[Quarantine]
 ) -> tuple[tuple[ServiceSeen, ...], tuple[ReleaseSeen, ...], frozenset[tuple[str, str]]]:
-    """The services as the advice needs them, the releases, newest first, and which of these are bad, as (service,
+    """The services for the advice, the releases, newest first, and the bad ones, as (service,
     version).
 
-    Where something is not as recorded, each function comes with the releases that it is at.
+    If something is not as recorded, each function has the releases that match it.
     """
     names = [service.name for service in services]
     drift = any(not status.ok for service in services for status in service.functions)
@@ -291,19 +291,19 @@ def compared(
 def _age(entry: Entry, now: str) -> float | None:
     try:
         return seconds_between(entry.at, now)
-    except (TypeError, ValueError):  # none of this command's
+    except (TypeError, ValueError):  # not written by this command
         return None
 
 
 def _lacking(service: Service, manifest: Mapping[str, str] | None) -> frozenset[str]:
-    """The functions of a service that a release's manifest does not have; none where that is not known."""
+    """The functions of a service that are not in a release's manifest; empty if unknown."""
     if manifest is None:
         return frozenset()
     return frozenset(status.function for status in service.functions if status.function not in manifest)
 
 
 def _not_verified(session: Session, entry: Entry) -> bool:
-    """Whether a record failed in verification, by the event that its entry covers; so it is where that cannot be read."""
+    """Whether a record failed in verification, by its last event; true if that cannot be read."""
     try:
         return failed_in_verification(session.ledger.load(entry.id).events, entry.covers)
     except Newer:
@@ -313,7 +313,7 @@ def _not_verified(session: Session, entry: Entry) -> bool:
 
 
 def _manifests(session: Session, before: Past) -> Mapping[str, Mapping[str, str]]:
-    """Release → function → version; a release that is damaged is left out."""
+    """Release → function → version; without damaged releases."""
 
     def one(entry: Entry) -> Mapping[str, str] | None:
         try:
@@ -333,7 +333,7 @@ def _manifests(session: Session, before: Past) -> Mapping[str, Mapping[str, str]
 
 
 def without(session: Session, error: Unanswered) -> Advice:
-    """What to type where the ledger's table is not there, or does not answer."""
+    """What to type if the ledger's table does not exist or is not available."""
     state = State.LEDGER_UNREACHABLE
     if error.how == GONE:
         state = _of_a_table_that_is_gone(session)
@@ -343,12 +343,12 @@ def without(session: Session, error: Unanswered) -> Advice:
 
 
 def _of_a_table_that_is_gone(session: Session) -> State:
-    """Whether there was a ledger: its archive knows."""
+    """Whether there was a ledger before, according to its archive."""
     archive = session.ledger.archive
     try:
         kept = archive is not None and next(iter(archive.kept_entries()), None) is not None
     except NotDeclared:
         return State.NOT_DECLARED
     except RollbackError:
-        return State.LEDGER_LOST  # in doubt there was one
+        return State.LEDGER_LOST  # if unknown, assume that there was one
     return State.LEDGER_LOST if kept else State.NO_LEDGER

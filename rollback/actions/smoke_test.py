@@ -1,4 +1,4 @@
-"""Runs the team's own smoke command against what is deployed now, as a check of a rollback or a release."""
+"""Runs the configured smoke command against what is deployed, as a check of a rollback or a release."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rollback.model.kind import Kind
 from rollback.model.record import Check
 
 _DETAIL = 200
-# What the setting `smoke` calls it.
+# The word for this interpreter in the setting `smoke`.
 _PROVES: Mapping[str, SmokeOf] = {
     Kind.STACK: "stack",
     Kind.TERRAFORM: "terraform",
@@ -36,11 +36,11 @@ def smoke(
     seconds: float | None = None,
     ui: Ui | None = None,
 ) -> tuple[Check, str] | None:
-    """Runs the smoke command that proves a `kind`; the check and what it printed. None where none is configured.
+    """Runs the smoke command of a `kind`; returns the check and the command's output. None if none is configured.
 
     The word `python` means the interpreter that this command runs under. The command sees
-    `TEST_ENVIRONMENT` and the caller's credentials, and has the RTO of a code rollback to finish, or `seconds` where that is
-    less. `ui` is told while it runs. Raises `RollbackError` where those have passed.
+    `TEST_ENVIRONMENT` and the caller's credentials, and is limited to the RTO of a code rollback, or `seconds` if that is
+    less. `ui` shows that it runs. Raises `RollbackError` when `seconds` have passed.
     """
     patience = settings.rto.code * 60
     configured = settings.smoke.get(_PROVES.get(kind, "aliases"), ())
@@ -66,7 +66,7 @@ def smoke(
     except subprocess.TimeoutExpired:
         if seconds is not None and seconds < patience:
             raise RollbackError(
-                "The time of --timeout passed before the smoke command had ended.",
+                "Timed out (--timeout) before the smoke command ended.",
                 code=Code.TIMED_OUT,
                 changed="Nothing was changed.",
                 next=f"rollback verify --env {settings.environment}",

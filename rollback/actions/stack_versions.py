@@ -1,4 +1,4 @@
-"""What CloudFormation stacks have deployed, for a release that is recorded; and whether the versions before are kept."""
+"""The versions that CloudFormation stacks deployed, for recording a release, and whether previous versions are kept."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rollback.model.release import Release, Timeline
 
 
 def of_services(session: Session, names: Sequence[str]) -> dict[str, str]:
-    """Function of the catalogue → the version that one of these stacks has deployed. Of a service that they deploy, all
-    functions have to be theirs.
+    """Function of the catalogue → the version deployed by one of these stacks. They must deploy all
+    functions of a service, or none.
     """
     settings, found = session.settings, dict[str, str]()
     with granted_by(session, "cloudformationStacks"):
@@ -25,17 +25,17 @@ def of_services(session: Session, names: Sequence[str]) -> dict[str, str]:
     services = [name for name in settings.services if not found.keys().isdisjoint(settings.functions(name))]
     if not services:
         raise Refused(
-            f"{', '.join(names)} deploys no version of a function of the catalogue.",
+            f"{', '.join(names)} deploys no version of any function in the catalogue.",
             code=Code.RELEASE_INCOMPLETE,
-            next="A stack publishes versions by AutoPublishAlias (SAM), current_version (CDK) or AWS::Lambda::Version.",
+            next="Publish versions in the stack with AutoPublishAlias (SAM), current_version (CDK) or AWS::Lambda::Version.",
         )
     wanted = [function for name in services for function in settings.functions(name)]
     if missing := [function for function in wanted if function not in found]:
         raise Refused(
-            f"{', '.join(names)} deploys no version of {', '.join(missing[:10])}, which is of "
-            f"{', '.join(services)} as well.",
+            f"{', '.join(names)} deploys no version of {', '.join(missing[:10])}, which also belongs to "
+            f"{', '.join(services)}.",
             code=Code.RELEASE_INCOMPLETE,
-            next="Name every stack that deploys them (--from-stack A --from-stack B), or make them a service of their own.",
+            next="Name every stack that deploys them (--from-stack A --from-stack B), or make them a separate service.",
         )
     return {function: found[function] for function in wanted}
 
@@ -46,11 +46,11 @@ def must_be_deployed(
     names: Sequence[str],
     expected: Mapping[str, str],
 ) -> None:
-    """Raises `Refused` where an alias is not at what the stacks have deployed: after a rollback a deployment without a
-    change leaves it there.
+    """Raises `Refused` where an alias is not at the stacks' version: after a rollback, a deployment without a
+    change does not update the alias.
     """
     wrong = [
-        f"{name} is at version {manifest[name].version}, and the stack has deployed {version}"
+        f"{name} is at version {manifest[name].version}, but the stack deployed {version}"
         for name, version in expected.items()
         if manifest[name].version != version
     ]
@@ -58,36 +58,36 @@ def must_be_deployed(
         raise Refused(
             "\n".join(
                 [
-                    f"The alias '{session.settings.alias}' is not at what {', '.join(names)} has deployed:",
+                    f"The alias '{session.settings.alias}' does not point to what {', '.join(names)} deployed:",
                     *wrong[:10],
                 ]
             ),
             code=Code.CHANGED_BY_OTHERS,
-            next="Deploy a change, which publishes a version and moves the alias; what is deployed now is recorded by the "
+            next="Deploy a change, which publishes a version and updates the alias. To record what is deployed now, run the "
             "same command without --from-stack.",
         )
 
 
 def deleted_ones(session: Session, timeline: Timeline, release: Release, names: Sequence[str]) -> list[str]:
-    """What keeps the next rollback from going back to what was deployed before `release`, a sentence each: its versions
-    are gone already, or will be at the next deployment. It is looked at once the release is recorded, and keeps nothing.
+    """Why the next rollback could not go to what was deployed before `release`, one sentence each: its versions
+    are deleted, or will be by the next deployment. Checked after recording, so that it prevents nothing.
     """
     try:
         gone = _gone(session, timeline, release)
         looked = stacks.look(session.account, names or session.settings.cloudformation_stacks)
     except RollbackError as error:
-        return [f"Whether versions are kept could not be checked: {error.what}"]
+        return [f"Could not check whether previous versions are kept: {error.what}"]
     notices = [one.advice for one in looked.deletes]
     if gone:
         advice = "" if notices else f" The deployment deletes them. {ADVICE}"
         notices.append(
-            f"Versions of the release before are gone, and cannot be rolled back to: {', '.join(gone[:5])}.{advice}"
+            f"Versions of the previous release were deleted, so that you cannot roll back to them: {', '.join(gone[:5])}.{advice}"
         )
     return notices
 
 
 def _gone(session: Session, timeline: Timeline, release: Release) -> list[str]:
-    """`NAME:VERSION` of the release that was deployed before, where there is no such version any more."""
+    """The versions of the previous release that no longer exist, as `NAME:VERSION`."""
     deployed = {timeline.all_deployed.get(service, "") for service in release.services} - {
         "",
         release.version,

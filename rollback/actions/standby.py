@@ -1,4 +1,4 @@
-"""What is on standby in an environment: which record may be taken, and which has ended by itself."""
+"""The standbys of an environment: which one can be taken, and which are no longer valid."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _WEEK = 7 * 24 * 60
 
 
 def checked_minutes(settings: Settings, policy: Policy, minutes: int) -> None:
-    """Raises `UsageError` where an approval that is given now would not hold so long, or nothing may."""
+    """Raises `UsageError` for a duration longer than an approval is valid, or than any standby."""
     most = settings.approval.expires_minutes if policy == "identity" else _WEEK
     if not 1 <= minutes <= most:
-        why = " (the setting `approval.expiresMinutes`: an approval holds no longer)" if most < _WEEK else ""
+        why = " (setting `approval.expiresMinutes`: how long an approval is valid)" if most < _WEEK else ""
         raise UsageError(
-            f"A standby lasts 1 to {most} minutes{why}, and not {minutes}.", code=Code.OPTION_INVALID
+            f"A standby can last 1 to {most} minutes{why}, not {minutes}.", code=Code.OPTION_INVALID
         )
 
 
 def deployed_release(session: Session, timeline: Timeline, release: str = "") -> Entry:
-    """The entry of the release that was deployed last, if all services are at it. Raises `Refused` where they are not,
+    """The entry of the newest release, if all services are at it. Raises `Refused` where they are not,
     or where it is not `release`.
     """
     entry = standby.newest_release(timeline)
     if entry is None:
         raise Refused(
-            "No release is recorded: there is nothing to go back from.",
+            "No release is recorded: there is nothing to roll back.",
             code=Code.NO_PREVIOUS,
             next=f"rollback release list --env {session.environment}",
         )
@@ -46,8 +46,10 @@ def deployed_release(session: Session, timeline: Timeline, release: str = "") ->
     ]
     if elsewhere or release not in ("", entry.version):
         raise Refused(
-            f"{entry.version} was recorded last, and "
-            + (f"{', '.join(elsewhere[:5])} is at another release." if elsewhere else f"not {release}."),
+            f"{entry.version} is the newest release, but "
+            + (
+                f"{', '.join(elsewhere[:5])} is at another release." if elsewhere else f"{release} was given."
+            ),
             code=Code.CHANGED_BY_OTHERS,
             next=f"rollback status --env {session.environment}",
         )
@@ -55,7 +57,7 @@ def deployed_release(session: Session, timeline: Timeline, release: str = "") ->
 
 
 def why_ended(session: Session, opened: Opened, timeline: Timeline | None = None) -> Ended | None:
-    """Why a standby has ended, for this caller and now; None while it may be taken."""
+    """Why this caller cannot take a standby now; None if they can."""
     plan = opened.plan(session.target(opened.record.kind).step)
     return standby.ended(
         plan, opened.record.rollback_id, timeline or session.ledger.timeline(), now_iso(session.now())
@@ -63,17 +65,17 @@ def why_ended(session: Session, opened: Opened, timeline: Timeline | None = None
 
 
 def contradiction(opened: Opened, plan: Plan[Any]) -> str:
-    """In words that a record and its plan do not agree about when a standby ends; empty where they do."""
+    """How a record and its plan disagree about a standby's end; empty if they agree."""
     if opened.record.standby_until == plan.facts.get(standby.UNTIL, ""):
         return ""
-    return "it does not say until when it can be taken"
+    return "the record does not say until when it can be taken"
 
 
 def respected(session: Session, opened: Opened, plan: Plan[Any]) -> None:
-    """Raises `Refused` where a standby has ended by itself. Where the ledger alone shows that, its record is closed."""
+    """Raises `Refused` where a standby is no longer valid. If the ledger alone shows that, its record is closed."""
     record = opened.record
     if record.status is not Status.STANDBY:
-        return  # which is refused by its status
+        return  # refused by its status elsewhere
     if why := contradiction(opened, plan):
         raise opened.tampered(why)
     timeline = session.ledger.timeline(verified=True)
@@ -91,7 +93,7 @@ def respected(session: Session, opened: Opened, plan: Plan[Any]) -> None:
 
 
 def found(session: Session, timeline: Timeline, releases: int = 1) -> list[Opened]:
-    """The standbys that have not ended by an entry of the timeline, newest first, as far back as so many releases."""
+    """The standbys without an end in the timeline, newest first, back to the last `releases` releases."""
     return [
         opened
         for name in standby.opened(timeline, releases)
@@ -100,7 +102,7 @@ def found(session: Session, timeline: Timeline, releases: int = 1) -> list[Opene
 
 
 def live(session: Session, timeline: Timeline | None = None) -> Opened | None:
-    """The newest standby that may be taken, approved or not; None where there is none."""
+    """The newest valid standby, approved or not; None if there is none."""
     timeline = timeline or session.ledger.timeline()
     return next(
         (opened for opened in found(session, timeline) if why_ended(session, opened, timeline) is None), None
@@ -108,23 +110,23 @@ def live(session: Session, timeline: Timeline | None = None) -> Opened | None:
 
 
 def to_take(session: Session) -> str:
-    """The id of what is on standby. Raises `Refused` where nothing is, with why what was has ended."""
+    """The id of the standby. Raises `Refused` where there is none, with the reason why the last one is no longer valid."""
     timeline = session.ledger.timeline(verified=True)
     seen = found(session, timeline, releases=2)
     if not seen:
         raise Refused(
             f"Nothing is on standby in {session.environment}.",
             code=Code.NO_STANDBY,
-            next=f"rollback status --env {session.environment}  # it shows how to roll back",
+            next=f"rollback status --env {session.environment}  # shows how to roll back",
         )
     alive = [opened for opened in seen if why_ended(session, opened, timeline) is None]
     return (alive or seen)[0].record.rollback_id
 
 
 def close_ended(session: Session) -> list[Record]:
-    """Closes the standbys that have ended by what the ledger holds; the records as they are then.
+    """Closes the standbys that the ledger shows are no longer valid; returns their closed records.
 
-    One that cannot be read, or that somebody else writes to, is left alone.
+    Records that cannot be read, or that another process is writing, are skipped.
     """
     timeline = session.ledger.timeline()
     closed: list[Record] = []

@@ -35,20 +35,20 @@ from rollback.model.situation import FunctionStatus, RecordSeen, Service, Situat
 from rollback.model.taking import taking
 from rollback.targets.aliases.recorded import Recorded, recorded
 
-# Up to here GetAlias is affordable at 15 control-plane calls a second; it alone shows weights.
+# Up to this many functions GetAlias, which alone shows weights, is fast enough at 15 calls a second.
 EXACT_UP_TO = 100
 _RECENT = 50
-# A function's version, None where it has no alias, and its weights, where they were read.
+# A function's version (None without an alias) and its weights, if read.
 Pointer = tuple[str | None, Mapping[str, float]]
 T = TypeVar("T")
-# For how long an emergency is what `status` says first.
+# How long `status` shows an emergency first.
 _LOUD = timedelta(days=14)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InfrastructureStatus:
-    """The stack or the Terraform configuration: the commit that is deployed, where the ledger knows it, that
-    commit's subject line, where this checkout has it, and the commits that are quarantined.
+    """The stack or the Terraform configuration: the deployed commit, if the ledger has it, that
+    commit's subject line, if this checkout has it, and the quarantined commits.
     """
 
     name: str
@@ -59,13 +59,13 @@ class InfrastructureStatus:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """An environment now. `holders` maps domains to the lease items (`ledger.lease`) that somebody holds; `in_flight`
-    are the records that wait, run, or have failed and are not past. `advice` says what state it is in, the most urgent
-    first, and what to type next. `ways` are the rollbacks that are possible, where nothing is to be done first, and
-    `no_way_back` says of which services there is none, and why.
+    """The current state of an environment. `holders` maps domains to lease items (`ledger.lease`); `in_flight`
+    are the records that wait, run, or failed and were not superseded. `advice` has the state, the most urgent
+    first, and what to type next. `ways` are the possible rollbacks, if nothing must be done before;
+    `no_way_back` are the services without one, and why.
 
-    `emergencies` are journals on this machine that the ledger does not have, and the newest emergencies that
-    it has, in words; `warnings` say what is wrong with the ledger's table as a whole. `exact`: weights were read;
+    `emergencies` are texts about journals on this machine that are not imported, and about recent emergencies;
+    `warnings` are problems of the ledger's table as a whole. `exact`: weights were read;
     `pending`: they are being read.
     """
 
@@ -97,11 +97,11 @@ def overview(
 ) -> Overview:
     """Reads what is deployed, what is running and what could be rolled back to.
 
-    With `sparing`, which is called before each function is read, nothing is read that is on the control plane's quota:
-    neither weights, nor functions beside the catalogue, nor whether what waits could still be carried out.
+    With `sparing`, which is called before each function is read, nothing uses the control plane's quota:
+    no weights, no functions outside the catalogue, no check whether a waiting plan could still be applied.
 
-    `early` gets the same without weights, `pending`, as soon as that is known, where weights are read: these are on the
-    control plane's quota of 15 calls a second, and versions on GetFunction's own of 100.
+    `early` receives a first version without weights (`pending`), if weights are read: these use the
+    control plane's quota of 15 calls a second, versions only GetFunction's of 100.
     """
     settings, account = session.settings, session.account
     timeline = session.ledger.timeline(readable=True)
@@ -145,7 +145,7 @@ def _assembled(
     ledger_only: bool,
     pending: bool = False,
 ) -> Overview:
-    """The overview, by what the aliases are at; `ledger_only` as in `situation.record_seen`."""
+    """The overview, from the aliases' versions; `ledger_only` as in `situation.record_seen`."""
     settings, catalogue = session.settings, session.settings.catalogue()
     everything, last = around.bars, around.last
     quarantines = _quarantines(everything)
@@ -207,7 +207,7 @@ def _assembled(
         exact=exact,
         pending=pending,
         advice=advice,
-        # Where something is to be done first, these would be refused, or go back too far.
+        # If something must be done first, these would be refused, or go too far.
         ways=recovery_options(
             settings,
             timeline,
@@ -235,12 +235,12 @@ def _assembled(
 
 
 def apart(session: Session, timeline: Timeline) -> Mapping[str, str]:
-    """As `deployed.apart`, of the catalogue's functions."""
+    """`deployed.apart` for the catalogue's functions."""
     return _recorded(session, timeline)[0].apart(session.settings.catalogue(), timeline.all_deployed)
 
 
 def _recorded(session: Session, timeline: Timeline) -> tuple[Recorded, list[str]]:
-    """What is recorded of the functions, and in words what of it cannot be read: that hides no more than itself."""
+    """What is recorded of the functions, and texts about what could not be read."""
     catalogue = session.settings.catalogue()
     try:
         return recorded(session.ledger, timeline, catalogue, catalogue), []
@@ -252,7 +252,7 @@ def _recorded(session: Session, timeline: Timeline) -> tuple[Recorded, list[str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Around:
-    """What the ledger says. `over` says which leases could not be read."""
+    """What the ledger has. `over` says which leases could not be read."""
 
     bars: list[Bar]
     previous: Mapping[str, str | None]
@@ -283,7 +283,7 @@ def _around(session: Session, timeline: Timeline) -> _Around:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Beside:
-    """What is read beside, and decides nothing: functions beside the catalogue, and what the ledger's table lacks."""
+    """Additional information: functions outside the catalogue, and missing protection of the ledger's table."""
 
     strangers: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -297,7 +297,7 @@ def _beside(session: Session) -> _Beside:
 
 
 def _left_behind(session: Session) -> list[str]:
-    """Journals of emergencies on this machine that the ledger has not."""
+    """Emergency journals on this machine that are not imported."""
 
     def known(path: Path) -> bool:
         try:
@@ -323,7 +323,7 @@ def _recent_emergencies(session: Session, recent: Sequence[Record]) -> list[str]
 
 
 def _unprotected(session: Session) -> list[str]:
-    """What the ledger's table lacks, as one that was restored does; nothing where it may not be described."""
+    """The protection that the ledger's table lacks, for example after a restore; empty if it cannot be described."""
     missing = protections(session.account.dynamodb, session.ledger.table.name)
     if not missing:
         return []
@@ -347,7 +347,7 @@ def _infrastructure(
 def _pointer(
     session: Session, name: str, *, exact: bool, first: Callable[[], object] | None = None
 ) -> Pointer:
-    """The version that a function's alias is at, None where it has none, and its weights, which only `exact` reads."""
+    """The version of a function's alias (None without one), and its weights, which only `exact` reads."""
     alias = session.settings.alias
     if first is not None:
         first()

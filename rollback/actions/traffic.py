@@ -1,4 +1,4 @@
-"""Whether all that invokes the functions goes through their alias: only that traffic moves in a rollback."""
+"""Whether all callers invoke the functions through their alias: a rollback only affects that traffic."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from rollback.model.record import Check
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traffic:
-    """What invokes functions past their alias, and in words what could not be looked at."""
+    """What invokes functions without their alias, and texts about what could not be checked."""
 
     bypasses: tuple[Bypass, ...]
     unlooked: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """All of it, a sentence each."""
-        return (*map(str, self.bypasses), *(f"not looked at: {why}" for why in self.unlooked))
+        """Both, one sentence each."""
+        return (*map(str, self.bypasses), *(f"not checked: {why}" for why in self.unlooked))
 
     def document(self) -> dict[str, Any]:
         """As JSON: `{"bypasses": [{"kind", "source", "function", "qualifier"}], "not_checked": [text]}`; `not_looked_at` is
-        what the latter was called.
+        the former name of the latter.
         """
         unlooked = list(self.unlooked)
         return {"bypasses": plain(self.bypasses), "not_checked": unlooked, "not_looked_at": unlooked}
 
 
 def look(account: Clients, functions: Collection[str], region: str, account_id: str) -> Traffic:
-    """Looks, with the caller's rights, at what invokes `functions`; it takes seconds. Raises as `invokers.read` does."""
+    """Reads, with the caller's permissions, what invokes `functions`; takes seconds. Raises as `invokers.read` does."""
     read = invokers.read(account, functions)
     return Traffic(
         bypasses=bypasses(read.references, set(functions), region, account_id), unlooked=read.unlooked
@@ -43,18 +43,18 @@ def look(account: Clients, functions: Collection[str], region: str, account_id: 
 
 
 def of(session: Session) -> Traffic:
-    """The same of an environment's catalogue."""
+    """The traffic of an environment's catalogue."""
     settings = session.settings
     return look(session.account, settings.catalogue(), settings.region, settings.account)
 
 
 def check(traffic: Traffic, alias: str) -> Check:
-    """The check for `verify`: what could not be looked at is named, and fails nothing."""
+    """The check for `verify`. What could not be checked is named, but does not fail it."""
     if not traffic.lines:
-        return Check(check="traffic", ok=True, detail=f"all that was found goes through alias {alias}")
+        return Check(check="traffic", ok=True, detail=f"everything that was found goes through alias {alias}")
     return Check(check="traffic", ok=not traffic.bypasses, detail="; ".join(traffic.lines))
 
 
 def remedy(bypass: Bypass, alias: str) -> str:
     """What to change."""
-    return f"have it invoke {bypass.function}:{alias}, then deploy that"
+    return f"change it to invoke {bypass.function}:{alias}, and deploy the change"

@@ -1,4 +1,4 @@
-"""Whether everything that is deployed is as recorded, goes through the alias, and passes the team's smoke command."""
+"""Whether everything that is deployed is as recorded, goes through the alias, and passes the configured smoke command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollback.model.record import Check
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verified:
-    """What was checked of what is deployed, and what the smoke command printed, where it ran."""
+    """The checks of what is deployed, and the smoke command's output, if it ran."""
 
     checks: tuple[Check, ...]
     traffic: traffic.Traffic
@@ -26,7 +26,7 @@ class Verified:
 
 
 def verified(session: Session, ui: Ui, *, within: Callable[[], float | None] = lambda: None) -> Verified:
-    """Checks all of it; it takes seconds, and as long as the smoke command, which has `within` seconds at most. Raises as
+    """Runs all checks, which takes seconds, and the smoke command, which is limited to `within` seconds. Raises as
     `as_recorded.check` and `smoke` do.
     """
     with working(ui, "Reading what is deployed"):

@@ -1,4 +1,4 @@
-"""`rollback watch`: the decision of `model.automatic` again and again, in the foreground of a deployment's job."""
+"""`rollback watch`: repeats the decision of `model.automatic` in the foreground, for a deployment's job."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rollback.model import automatic as rules
 from rollback.model.automatic import AlarmSeen, Decision, Facts, Take, decide
 from rollback.model.record import Status
 
-# Seconds between two looks: an alarm's shortest period is ten (PutMetricAlarm's Period,
+# Seconds between two checks: an alarm's shortest period is ten (PutMetricAlarm's Period,
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html).
 _LOOK = 10
-# What a red alarm does not say of the release that is watched.
+# Reasons that do not make the watched release unhealthy.
 _NOT_OF_IT = (rules.Why.NOT_RED, rules.Why.RED_BEFORE)
-# Somebody else is working on it.
+# Another process is working on it.
 _ELSEWHERE = (Code.LEASE_HELD, Code.WRONG_STATUS, Code.STANDBY_ENDED, Code.LEDGER_BUSY)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watched:
-    """How it ended: the last `decision`, and the alarms as they were seen then. `finished` is the rollback that was made."""
+    """The result: the last `decision`, and the alarms' states at that time. `finished` is the rollback, if there was one."""
 
     version: str
     minutes: int
@@ -35,11 +35,11 @@ class Watched:
 
 
 def watch(flow: Lifecycle, version: str, minutes: int = 0) -> Watched:
-    """Watches for so many minutes, by default those of the settings, and takes what is on standby where that is decided.
+    """Watches for `minutes` (0: the setting's), and takes the standby if that is the decision.
 
-    What cannot be read at a look is read at the next one. Raises `UsageError` where nothing could ever be taken, `Refused` where
-    `version` is not the release that was recorded last, `Reverted` where somebody else has rolled it back,
-    `VerificationFailed` where an alarm is red in the end, and the error of the last look where that could not be made.
+    What cannot be read is read again at the next check. Raises `UsageError` where no standby could ever be taken, `Refused` where
+    `version` is not the newest release, `Reverted` where somebody else has rolled it back,
+    `VerificationFailed` where an alarm is in ALARM at the end, and the last check's error if it failed.
     """
     minutes = _checked_minutes(flow, minutes)
     facts, failed = _first(flow), None
@@ -76,18 +76,18 @@ def _checked_minutes(flow: Lifecycle, minutes: int) -> int:
     most = flow.session.settings.automatic.bake
     if not 0 <= minutes <= most:
         raise UsageError(
-            f"--bake is at most {most} minutes, the setting `automatic.bake`: what turns red later is not the release's.",
+            f"--bake is at most {most} minutes (setting `automatic.bake`): later alarms are not attributed to the release.",
             code=Code.OPTION_INVALID,
         )
     return minutes or most
 
 
 def _first(flow: Lifecycle) -> Facts:
-    """The first look. Raises `UsageError` where none could ever decide anything."""
+    """The first check. Raises `UsageError` where no alarm could ever take a standby."""
     session, env = flow.session, flow.session.environment
     if not session.settings.automatic.takes:
         raise UsageError(
-            f"No alarm may take anything in {env}: the setting `automatic.takes` is not on.",
+            f"No alarm may take a standby in {env}: the setting `automatic.takes` is off.",
             code=Code.NOT_CONFIGURED,
         )
     facts = automatic.facts(session)
@@ -95,40 +95,40 @@ def _first(flow: Lifecycle) -> Facts:
     missing = [name for name in session.settings.automatic.alarms if name not in there]
     if facts.release is not None and not there and not _declared(session.settings):
         raise UsageError(
-            "No alarm may take anything: none is named (the setting `automatic.alarms`), and no guard is configured (the "
-            "setting `guard`).",
+            "No alarm may take a standby: none is configured (setting `automatic.alarms`), and there is no guard "
+            "(setting `guard`).",
             code=Code.NOT_CONFIGURED,
-            next="Name an alarm in the setting `automatic.alarms`, or configure the guard (docs/automatic.md).",
+            next="Add an alarm to the setting `automatic.alarms`, or configure the guard (docs/automatic.md).",
         )
     if facts.release is not None and (missing or not there):
         raise UsageError(
             f"CloudWatch has no alarm {', '.join(missing or facts.policy.alarms)[:300]}.",
             code=Code.NOT_CONFIGURED,
-            next="Create it, or name another in the setting `automatic.alarms`.",
+            next="Create the alarm, or correct the setting `automatic.alarms`.",
         )
     return facts
 
 
 def _declared(settings: Settings) -> bool:
-    """Whether the settings name an alarm, or have the guard's declared."""
+    """Whether the settings name an alarm, or declare the guard's alarms."""
     return bool(settings.automatic.alarms) or settings.guard is not None
 
 
 def _again(flow: Lifecycle, before: Facts) -> tuple[Facts, RollbackError | None]:
-    """The next look; where it cannot be made, the one before and why."""
+    """The next check; if it fails, the facts of the last one and the error."""
     try:
         return automatic.facts(flow.session), None
     except RollbackError as error:
-        flow.ui.notice(f"This look was not possible: {error.what}")
+        flow.ui.notice(f"This check failed: {error.what}")
         return before, error
 
 
 def _still(flow: Lifecycle, facts: Facts, version: str) -> None:
-    """Raises `Refused` where another release was recorded, `Reverted` where this one is not deployed any more."""
+    """Raises `Refused` where another release was recorded, `Reverted` where this one is no longer deployed."""
     release, env = facts.release, flow.session.environment
     if release is None or release.version != version:
         raise Refused(
-            f"{release.version if release else 'No release'} was recorded last, and not {version}.",
+            f"{release.version if release else 'No release'} is the newest release, not {version}.",
             code=Code.CHANGED_BY_OTHERS,
             next=f"rollback release list --env {env}",
         )
@@ -148,14 +148,14 @@ def _wait(flow: Lifecycle, seconds: int) -> None:
     for _ in range(seconds):
         if timed_out(flow.stop):
             raise RollbackError(
-                "The time of --timeout passed before that of --bake: nobody watches any more.",
+                "Timed out (--timeout) before the end of --bake: the release is no longer watched.",
                 code=Code.TIMED_OUT,
                 changed="Nothing was changed.",
                 next=f"rollback status --env {flow.session.environment}",
             )
         if flow.stop.is_set():
             raise RollbackError(
-                "Interrupted: the watching has ended.",
+                "Interrupted: the release is no longer watched.",
                 code=Code.INTERRUPTED,
                 changed="Nothing was changed.",
                 next=f"rollback status --env {flow.session.environment}",
@@ -164,14 +164,14 @@ def _wait(flow: Lifecycle, seconds: int) -> None:
 
 
 def _taken(flow: Lifecycle, found: Take, version: str) -> tuple[Finished | None, RollbackError | None]:
-    """The rollback; None, and why, where somebody else is working on it: the next look tells how that ends."""
-    flow.ui.notice(f"{found.reason}: {found.rollback_id} is taken.")
+    """The rollback; or None and the error if another process is working on it: the next check shows the result."""
+    flow.ui.notice(f"{found.reason}: taking standby {found.rollback_id}.")
     try:
         finished = flow.take(found.reason, found.rollback_id, alarm=found.alarm)
     except RollbackError as error:
         if error.code not in _ELSEWHERE:
             raise
-        flow.ui.notice(f"Somebody else is rolling back: {error.what}")
+        flow.ui.notice(f"Another rollback is running: {error.what}")
         return None, error
     record = finished.record
     if finished.error is None and record is not None:
@@ -188,7 +188,7 @@ def _taken(flow: Lifecycle, found: Take, version: str) -> tuple[Finished | None,
 def _red(flow: Lifecycle, found: Decision, version: str) -> VerificationFailed:
     env = flow.session.environment
     return VerificationFailed(
-        f"{version} is not healthy: alarm {found.alarm or 'unknown'} is red, and nothing was taken: {found.reason}.",
+        f"{version} is not healthy: alarm {found.alarm or 'unknown'} is in ALARM, but no standby was taken: {found.reason}.",
         code=Code.VERIFICATION_FAILED,
         changed="Nothing was changed.",
         next=f"rollback status --env {env}",

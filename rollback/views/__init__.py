@@ -1,1 +1,1 @@
-"""What a person sees: terminal, Markdown, HTML; and the JSON documents beside them."""
+"""The output: terminal, Markdown, HTML and JSON documents."""

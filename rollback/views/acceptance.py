@@ -1,4 +1,4 @@
-"""Shows what came of trying the facts that this tool relies on: for people, and as JSON."""
+"""Shows the results of the acceptance tests, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rollback.views.rich_layout import lines_to_copy, text
 
 _MARKS = {Outcome.HOLDS: ("✓", "green"), Outcome.DIFFERS: ("✗", "bold red")}
 _UNKNOWN = ("–", "yellow")
-# What JSON says of facts that were not tried, beside `"outcome": "not-tried"`.
+# The key `because` in JSON for facts with `"outcome": "not-tried"`.
 _BECAUSE = {Outcome.SKIPPED: "skipped", Outcome.DENIED: "denied", Outcome.FAILED: "failed"}
 _OUTCOMES = {Outcome.HOLDS: "holds", Outcome.DIFFERS: "does-not-hold"}
 
 
 def view(report: Report) -> RenderableType:
-    """Each fact with what was measured; of one that does not hold also what relies on it, and AWS's page."""
+    """Each fact with its measurement; for a failed one also what relies on it, and the page of the AWS documentation."""
     table = Table.grid(padding=(0, 1))
     for column in ("mark", "name"):
         table.add_column(column, no_wrap=True)
@@ -40,13 +40,13 @@ def _lines(finding: Finding) -> Iterator[Text]:
     fact, detail = finding.fact, finding.detail
     yield text(fact.says)
     if finding.outcome is Outcome.DIFFERS:
-        yield text(f"does not hold: {detail}", "red")
+        yield text(f"failed: {detail}", "red")
         yield text(fact.why)
         yield text(fact.source)
     elif finding.outcome is Outcome.HOLDS:
         yield text(detail, "dim")
     else:
-        yield text(f"not tried: {detail}", "yellow")
+        yield text(f"skipped: {detail}", "yellow")
 
 
 def _counted(report: Report) -> str:
@@ -54,13 +54,13 @@ def _counted(report: Report) -> str:
     unknown = len(report.findings) - hold - differ
     return (
         f"{len(report.findings)} facts at {report.endpoint} ({report.account}, {report.region}): "
-        f"{hold} hold, {differ} do not, {unknown} were not tried."
+        f"{hold} passed, {differ} failed, {unknown} skipped."
     )
 
 
 def _leftovers(report: Report) -> Iterator[RenderableType]:
     for one in report.left:
-        yield text(f"Still there: {one.resource}: {one.why}")
+        yield text(f"Not removed: {one.resource}: {one.why}")
         yield lines_to_copy(*one.commands)
 
 
@@ -68,7 +68,7 @@ def document(report: Report) -> dict[str, Any]:
     """The same as JSON: `{"run", "environment", "account", "region", "endpoint", "facts", "counts", "removed", "left"}`.
 
     A fact is `{"name", "says", "why", "source", "outcome", "because", "detail", "elapsed_seconds"}`: `outcome` is `holds`,
-    `does-not-hold` or `not-tried`, `because` null or `skipped`, `denied`, `failed`. `removed` are names that earlier
+    `does-not-hold` or `not-tried`, `because` null or `skipped`, `denied`, `failed`. `removed` are names of resources that earlier
     runs had left; `left` is `[{"resource", "why", "commands"}]`.
     """
     facts = [
@@ -102,12 +102,12 @@ def document(report: Report) -> dict[str, Any]:
 
 
 def planned_view(planned: SandboxNames) -> RenderableType:
-    """What a run would make, and the permissions that it takes."""
+    """What a run would create, and the permissions that it needs."""
     settings = planned.settings
     lines = [
-        f"In {settings.environment} ({settings.account}, {settings.region}) it makes, and removes again:",
+        f"In {settings.environment} ({settings.account}, {settings.region}) it creates, and removes afterwards:",
         *(f"  {resource}" for resource in planned.resources),
-        "It takes these permissions, which no role of this tool has:",
+        "It needs these permissions, which no role of this tool has:",
     ]
     for one in names.permissions(settings):
         lines += [f"  {', '.join(one.actions)}", *(f"    on {resource}" for resource in one.resources)]

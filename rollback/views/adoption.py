@@ -1,4 +1,4 @@
-"""Shows what an account already has of what the program declares: for people, and as JSON."""
+"""Shows which declared resources an account already has, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rollback.views.json_output import with_former
 from rollback.views.rich_layout import Either, text
 
 _STYLES = {ImportState.exists: "green", ImportState.differs: "yellow", ImportState.replaced: "bold red"}
-# Columns of a terminal that the wide table needs beside types and names.
+# The width that the wide table needs beside types and names, in columns.
 _REST = 50
 
 
@@ -34,20 +34,20 @@ def view(found: ImportPlan, stem: str, *, nothing: bool) -> RenderableType:
     parts: list[RenderableType] = []
     if counts:
         message = ", ".join(f"{deployed}: {count}" for deployed, count in sorted(counts.items()))
-        parts = [Either(named + _REST, wide, narrow), Text(), text(f"{message}. … is {stem}.")]
+        parts = [Either(named + _REST, wide, narrow), Text(), text(f"{message}. … is short for {stem}.")]
     if nothing:
         parts.append(text(_nothing(found)))
     if found.held:
         parts.append(text("Managed by Terraform; remove them from its state, without destroying them:"))
         parts.extend(text(f"  {address}", "yellow") for address in found.held)
         parts.append(
-            text("Remove these blocks from its configuration, too; otherwise Terraform creates them again.")
+            text("Also remove these blocks from its configuration; otherwise Terraform creates them again.")
         )
     return Group(*parts)
 
 
 def _table(*names: str, whole: int) -> Table:
-    """Columns, so many of which from the left are never broken; the others are, between words."""
+    """A table whose first `whole` columns are never wrapped; the others wrap between words."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for number, name in enumerate(names):
         table.add_column(name, overflow="fold", no_wrap=number < whole)
@@ -76,5 +76,5 @@ def resources(found: ImportPlan) -> list[dict[str, Any]]:
 
 def _nothing(found: ImportPlan) -> str:
     if found.found:
-        return f"Nothing to adopt: none of these {len(found.found)} exists; pulumi up creates them."
-    return "Nothing to adopt: the stack has everything that the program declares."
+        return f"Nothing to adopt: none of these {len(found.found)} resources exists; pulumi up creates them."
+    return "Nothing to adopt: the stack has every resource that the program declares."

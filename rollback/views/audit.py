@@ -11,7 +11,7 @@ from rollback.core.canonical import plain
 from rollback.model.grouping import some
 from rollback.views.rich_layout import text
 
-# Keys that are shown of what was never archived; --json has all.
+# How many keys that were never archived are shown; --json has all.
 _SHOWN = 10
 
 
@@ -43,10 +43,10 @@ def lines(seen: Audited) -> list[str]:
         shown.append("✓ The hash chains and the archive agree.")
     if not seen.declared:
         shown.append(
-            "! There is no archive to compare with: `pulumi up` of the foundation declares its bucket."
+            "! There is no archive to compare with: run `pulumi up` of the foundation to create its bucket."
         )
     if seen.put:
-        shown.append(f"! {seen.put} objects were missing in the archive, and were added now.")
+        shown.append(f"! {seen.put} objects were missing in the archive and have been added.")
     if seen.unkept:
-        shown.append(f"! Never archived, so only the ledger has them: {some(seen.unkept, _SHOWN)}")
+        shown.append(f"! Only in the ledger, never archived: {some(seen.unkept, _SHOWN)}")
     return shown

@@ -1,4 +1,4 @@
-"""Shows how a catalogue and its account differ, as the diff of the file that says so."""
+"""Shows how the catalogue and the account differ, and the diff of the settings file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["document", "steps_view", "view"]
 
 
 def view(synced: Synced, alias: str) -> RenderableType:
-    """New, gone and renamed ones, the diff of the file, and what to know."""
+    """New, missing and renamed functions, the diff of the file, and notes."""
     found, shown = synced.difference, list[RenderableType]()
     if found.empty:
         others = found.without_alias or synced.elsewhere or synced.unlisted or synced.unlooked
         shown.append(
-            text("No function is new, gone or renamed.")
+            text("No function is new, missing or renamed.")
             if others
-            else text("The catalogue agrees with the account.", "green")
+            else text("The catalogue matches the account.", "green")
         )
     for word, services in (("new", found.new), ("gone", found.gone)):
         for service, entries in services.items():
@@ -37,19 +37,19 @@ def view(synced: Synced, alias: str) -> RenderableType:
 
 
 def notes(synced: Synced, alias: str) -> list[str]:
-    """What to know, a sentence each."""
+    """The notes, one sentence each."""
     found = synced.difference
-    made = [f"{name} is new, and left out: it has no alias {alias}." for name in found.without_alias]
+    made = [f"{name} is new, but not added: it has no alias {alias}." for name in found.without_alias]
     made += [one.advice for one in synced.deletes]
-    made += [f"Not looked at: {why}" for why in synced.unlooked]
+    made += [f"Not checked: {why}" for why in synced.unlooked]
     if synced.elsewhere:
         made.append(
-            f"Not looked at, since nothing listed is in them: stacks {few(synced.elsewhere)} (--stack NAME)."
+            f"Not checked, because they contain no listed function: stacks {few(synced.elsewhere)} (use --stack NAME)."
         )
     if synced.unlisted:
         made.append(
-            f"Not looked at, because their names differ: {len(synced.unlisted)} functions "
-            f"({few(synced.unlisted)}; --name-prefix BEGINNING)."
+            f"Not checked, because their names have no listed prefix: {len(synced.unlisted)} functions "
+            f"({few(synced.unlisted)}; use --name-prefix PREFIX)."
         )
     return made
 

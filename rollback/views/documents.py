@@ -1,8 +1,8 @@
-"""What the ledger holds and what is deployed, as JSON: the documents of most verbs, in one vocabulary.
+"""The JSON documents of most verbs: what the ledger contains and what is deployed.
 
-The same idea has the same key and the same shape in all of them: people are `{"person", "role"}`, times are text in ISO 8601
-(UTC) under a key that ends with `_at`, versions are `from_version` and `to_version`. Keys that were called otherwise up to
-version 0.1 have that name, too, for one version (`with_former`). `docs/output.schema.json` has all of it.
+The same thing has the same key and shape in all of them: people are `{"person", "role"}`, times are text in ISO 8601
+(UTC) under a key that ends with `_at`, versions are `from_version` and `to_version`. Keys that had another name up to
+version 0.1 are also written under it for one version (`with_former`). The schema is `docs/output.schema.json`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def record_document(seen: RecordSeen, outcomes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """A record (docs/reference/records.md): `plain_record` with what is shown of it otherwise, and the `outcomes`
+    """A record (docs/reference/records.md): `plain_record`, what is shown differently from the stored fields, and the `outcomes`
     (`Target.outcomes`), those of functions under `functions`, all others under `changes`.
     """
     found = list(outcomes)
@@ -47,13 +47,13 @@ def record_document(seen: RecordSeen, outcomes: Iterable[Mapping[str, Any]]) -> 
 
 
 def _outcome(outcome: Mapping[str, Any], named: str) -> dict[str, Any]:
-    """One outcome, with the names that it has in the Python API, too. Of `prune` it goes from no version to another."""
+    """One outcome, also under its names in the Python API. An outcome of `prune` has no target version."""
     renamed = {"name": named, "from": "from_version", "to": "to_version"}
     return {**{new: outcome[old] for old, new in renamed.items() if old in outcome}, **plain(outcome)}
 
 
 def details_document(details: RecordDetails) -> dict[str, Any]:
-    """A record as `show` has it: with its `events`, whether its `chain` is whole or what is wrong with it, and advice."""
+    """A record as `show` writes it: with its `events`, its `chain` (`whole`, or what is wrong with it), and advice."""
     return {
         **record_document(details.seen, details.outcomes),
         "events": [
@@ -66,7 +66,7 @@ def details_document(details: RecordDetails) -> dict[str, Any]:
 
 
 def plan_document(plan: Plan[Any]) -> dict[str, Any]:
-    """A plan: its `digest`, `plain_plan`, of each subject from what to what (`subjects`), and the plans that it is made of."""
+    """A plan: its `digest`, `plain_plan`, the versions of each subject (`subjects`), and its parts, which are plans, too."""
     return {
         "digest": plan.digest(),
         **plain_plan(plan),
@@ -85,7 +85,7 @@ def plan_document(plan: Plan[Any]) -> dict[str, Any]:
 
 
 def _subject(name: str) -> str:
-    """What people call a subject: a service by its name, the stack and Terraform without the ledger's mark."""
+    """The displayed name of a subject: a service's name; the stack and Terraform without the ledger's prefix."""
     if is_another_stack(name):
         return f"stack {another_stack([name], '')}"
     return name.removeprefix("@")
@@ -128,7 +128,7 @@ def advice_document(advice: Sequence[Advice]) -> dict[str, Any]:
 
 
 def overview_document(view: Overview) -> dict[str, Any]:
-    """An environment as `status` has it."""
+    """An environment as `status` writes it."""
     return with_former(
         {
             "environment": view.environment,
@@ -220,14 +220,14 @@ def _option(option: RecoveryOption) -> dict[str, Any]:
 
 
 def freeze_document(freeze: Freeze | None) -> dict[str, Any] | None:
-    """Who has frozen an environment, when and why; None where nobody has."""
+    """Who has frozen an environment, when and why; None if it is not frozen."""
     if freeze is None:
         return None
     return {"reason": freeze.reason, "created_by": plain(freeze.by), "created_at": freeze.at}
 
 
 def alarm_document(alarm: AlarmSeen) -> dict[str, Any]:
-    """An alarm now, and the states that it went through recently."""
+    """An alarm's current state, and its recent changes of state."""
     return {
         "name": alarm.name,
         "state": alarm.state,
@@ -243,7 +243,7 @@ def alarm_document(alarm: AlarmSeen) -> dict[str, Any]:
 
 
 def history_document(history: History) -> list[dict[str, Any]]:
-    """A row an entry, each with `kind`, `id`, `created_at`, `created_by` and `status`; first what could not be read."""
+    """One row per entry, each with `kind`, `id`, `created_at`, `created_by` and `status`; entries that could not be read come first."""
     return [
         *(
             {

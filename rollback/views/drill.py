@@ -18,7 +18,7 @@ _HEAD = ("scenario", "RTO", "last drill", "measured", "pass", "fault", "by")
 
 
 def cells(row: ScenarioSummary) -> tuple[str, ...]:
-    """A row's cells; a scenario that was never drilled is marked so."""
+    """A row's cells; `never` for a scenario that was never drilled."""
     budget = f"{row.rto_seconds // 60} min"
     if row.last is None:
         never = "never" + (f" (planned {row.planned[:10]})" if row.planned else "")

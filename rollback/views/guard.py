@@ -1,4 +1,4 @@
-"""The guard for a terminal: whether it would answer, and what it would do."""
+"""Shows the guard on a terminal: whether it would act on an alarm, and how."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rollback.views.rich_layout import text
 
 
 def built(path: Path) -> RenderableType:
-    """Where the package is, and how large."""
+    """The package's path and size."""
     return text(f"{path}: {path.stat().st_size / 1e6:.1f} MB. `pulumi up` of the foundation deploys it.")
 
 
 def state(found: GuardState) -> RenderableType:
-    """The guard as it is now."""
+    """The guard's state."""
     red = [name for name, state in found.alarms.items() if state != "OK"]
     lines = [
         "The guard would act on an alarm." if found.ok else "The guard would not act on an alarm:",
         *(f"  {problem}" for problem in found.problems),
-        f"{len(found.alarms)} alarms may take a standby"
+        f"{len(found.alarms)} alarms can start the guard"
         + (f"; not OK: {', '.join(f'{name} ({found.alarms[name]})' for name in red)}" if red else ", all OK"),
         f"Now: {found.decision}, {found.why}",
         *(f"{at}  {why}" for at, why in found.declined),
@@ -44,12 +44,16 @@ def document(found: GuardState) -> dict[str, Any]:
 
 
 def rehearsed(found: Mapping[str, Any]) -> RenderableType:
-    """What the guard would do if an alarm turned red."""
+    """What the guard would do if an alarm went off."""
     holds = found["holds"]
     lines = [
-        f"If {found['alarm']} turned red now: {found['decision']}, {found['why']}",
-        *([f"{holds['id']} could be taken"] if holds and not holds["refusals"] else []),
-        *([f"{holds['id']} would be refused: {reason}" for reason in holds["refusals"]] if holds else []),
+        f"If {found['alarm']} went off now: {found['decision']}, {found['why']}",
+        *([f"Standby {holds['id']} could be taken"] if holds and not holds["refusals"] else []),
+        *(
+            [f"Standby {holds['id']} would be refused: {reason}" for reason in holds["refusals"]]
+            if holds
+            else []
+        ),
         "A report was published."
         if found["reported"]
         else f"No report was published: {found.get('report', '')}",

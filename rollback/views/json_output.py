@@ -1,7 +1,7 @@
 """The one JSON document that a verb answers with on standard output (docs/json.md, docs/output.schema.json).
 
-Whatever a verb shows comes through here, so that all documents have the same frame: `schema_version`, `next`, and `error`
-where it ended with one.
+Every document is written here, so that all have the same frame: `schema_version`, `next`, and `error`
+where the verb failed.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from rollback.core.errors import RollbackError
 from rollback.core.sanitize import clean, lines
 from rollback.core.stdio import write_out
 
-# Raised where a key is taken away or changes its meaning; a key that is new raises nothing.
+# Increased when a key is removed or changes its meaning; a new key does not increase it.
 SCHEMA_VERSION = 1
 _COMMAND = re.compile(r"(?:[A-Z][A-Z0-9_]*=\S+ )*(?:rollback|pulumi|git|aws) \S")
 
 
 class JsonAnswer:
-    """What a verb answers, until it is known how the verb ends."""
+    """Collects a verb's result until the verb ends."""
 
     def __init__(self) -> None:
         self._document: Any = None
         self._next: list[str] = []
 
     def show(self, document: Any) -> None:
-        """Keeps a result, to be written at the end. An earlier one is written at once: that verb answers with several.
+        """Keeps a result, which is written at the end. An earlier result is written now: such a verb writes several documents.
 
         Raises `RollbackError` where that cannot be written.
         """
@@ -37,11 +37,11 @@ class JsonAnswer:
         self._document = document
 
     def next(self, text: str) -> None:
-        """What is said to type next, after a result."""
+        """Adds lines of what to type next."""
         self._next += commands(text)
 
     def end(self, error: RollbackError | None = None) -> None:
-        """Writes what there is to say, as one document. A list of rows stays a list: its error is on standard error alone.
+        """Writes the document. A list of rows stays a list: its error is on standard error only.
 
         Raises `RollbackError` where it cannot be written.
         """
@@ -49,12 +49,12 @@ class JsonAnswer:
         self._document, self._next = None, []
         if document is None and error is None:
             return
-        # In ASCII whatever it holds: any terminal and any encoding takes it, and none acts upon it.
+        # Escaped to ASCII: every terminal and encoding accepts it, and no terminal interprets it.
         write_out(json.dumps(framed(document, following, error), indent=2, default=str))
 
 
 def framed(document: Any, following: Sequence[str] = (), error: RollbackError | None = None) -> Any:
-    """A result as it is written: an object with `schema_version` and `next`, and `error` where there is one; or a list of
+    """The document of a result: an object with `schema_version` and `next`, and `error` where there is one; or a list of
     rows, each with `schema_version`. Pure.
     """
     if isinstance(document, (list, tuple)):
@@ -70,8 +70,8 @@ def framed(document: Any, following: Sequence[str] = (), error: RollbackError | 
 
 
 def error_document(error: RollbackError) -> dict[str, Any]:
-    """An error as JSON: `code`, `message`, what was `changed`, the commands to type `next`, `hint`, which is all that is
-    said of it, words too, and `exit_code`. Pure.
+    """An error as JSON: `code`, `message`, what was `changed`, the commands to type `next`, the full text of the `hint`
+    and the `exit_code`. Pure.
     """
     return {
         "code": str(error.code),
@@ -89,17 +89,17 @@ def is_command(line: str) -> bool:
 
 
 def commands(text: str) -> list[str]:
-    """The commands among lines of what to type next, without the comments beside them. Pure."""
+    """The commands among the lines of `next`, without their comments. Pure."""
     return typed([line for line in lines(text) if is_command(line)])
 
 
 def typed(steps: Sequence[str]) -> list[str]:
-    """Lines of a shell, without the comments beside them. Pure."""
+    """Shell lines without their comments. Pure."""
     return [step.partition("  # ")[0].rstrip() for step in steps]
 
 
 def with_former(document: Mapping[str, Any], **former: str) -> dict[str, Any]:
-    """`document` with some of its values a second time, under the names that they had until version 0.1: `former` maps a
+    """`document` with some values repeated under the names that they had until version 0.1: `former` maps a
     key to that name. Pure.
     """
     return {**document, **{old: document[new] for new, old in former.items()}}

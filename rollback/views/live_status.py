@@ -1,4 +1,4 @@
-"""Shows an environment that is watched: one screen that fits the terminal, or a line for each change."""
+"""Shows `status --watch`: one screen that fits the terminal, or one line per change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OUTCOMES: Mapping[str, tuple[str, str]] = {
     "failed": ("✗", "bold red"),
     "reverted": ("↩", "yellow"),
 }
-# What a person looks for first.
+# Failures first, then what is not done yet.
 _ORDER = ("failed", "reverted", "untouched", "moved", "confirmed")
 _GAP = 3
 _REASON = 60
@@ -36,10 +36,10 @@ _REASON = 60
 
 @dataclass(frozen=True, slots=True)
 class LiveScreen:
-    """What is watched, on as many lines as the terminal has: of long lists as much as there is room for."""
+    """One screen with as many lines as the terminal has; long lists are cut."""
 
     watched: Watched
-    # Seconds between two looks; 0 for the last one, after which nothing is looked at any more.
+    # Seconds between two updates; 0 for the last screen.
     every: float = 0.0
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
@@ -58,7 +58,7 @@ class LiveScreen:
             (f"   {watched.at[11:19]} UTC", "dim"),
         )
         if watched.unread:
-            yield text(f"! not read: {watched.unread}", "bold red")
+            yield text(f"! could not be read: {watched.unread}", "bold red")
         if watched.functions is not None:
             yield from heading(watched.functions)
             yield from freeze_of(watched.functions)
@@ -80,10 +80,10 @@ class LiveScreen:
         for record in watched.ended:
             yield text(_end(record), STATUS_STYLES.get(record.status, ""))
         if self.every:
-            yield text(f"Every {self.every:g} s; Ctrl-C ends it. {rate_of(watched)}", "dim")
+            yield text(f"Updated every {self.every:g} s; Ctrl-C to quit. {rate_of(watched)}", "dim")
 
     def _lists(self, width: int, room: int) -> list[Text]:
-        """The functions of what runs, else the services, in so many lines."""
+        """The functions of a running rollback, else the services, in at most `room` lines."""
         if self.watched.runs:
             return [
                 line
@@ -103,14 +103,14 @@ class LiveScreen:
 
 
 def rate_of(watched: Watched) -> str:
-    """What is read at which rate, in words."""
+    """What is read from AWS, and how often."""
     if watched.busy:
-        return "While this runs only the ledger is read: no call of Lambda's."
-    return "Functions: every 30 s, 20 a second at most."
+        return "Only the ledger is read while a rollback runs: no Lambda calls."
+    return "Functions are read every 30 s, at most 20 per second."
 
 
 def _fitted(console: Console, lines: Iterator[Text], width: int) -> list[Text]:
-    """Lines that are broken where they are too long: a command is copied whole."""
+    """Wraps lines that are too long, except commands, so that these can be copied."""
     return [part for line in lines for part in line.wrap(console, width, overflow="fold")]
 
 
@@ -123,7 +123,7 @@ def _cut(lines: Sequence[Text], room: int, what: str) -> list[Text]:
 
 
 def _steps(run: RunSeen, width: int, room: int) -> list[Text]:
-    """The steps of what runs, in columns: those that failed first, and those that wait before those that are done."""
+    """The steps of a running rollback, in columns: failed ones first, then waiting ones, then done ones."""
     order = {name: place for place, name in enumerate(_ORDER)}
     steps = sorted(run.outcomes, key=lambda step: order.get(str(step.get("outcome", "")), len(_ORDER)))
     common = common_prefix([str(step["name"]) for step in steps])
@@ -195,7 +195,7 @@ def _lease(lease: LeaseSeen) -> str:
 def _beat(lease: LeaseSeen, at: str) -> str:
     try:
         return f"heartbeat {seconds_between(lease.beat_at, at):.0f} s ago"
-    except (TypeError, ValueError):  # none of this command's
+    except (TypeError, ValueError):  # not written by this command
         return "heartbeat unknown"
 
 
@@ -208,16 +208,16 @@ def _alarms(watched: Watched) -> Text:
     red = [alarm.name for alarm in watched.alarms if alarm.state == RED]
     if red:
         return text(f"Guard: {', '.join(red)} in ALARM", "bold red")
-    return text(f"Guard: none of {len(watched.alarms)} alarms is red", "dim")
+    return text(f"Guard: none of {len(watched.alarms)} alarms is in ALARM", "dim")
 
 
 # -- changes -------------------------------------------------------------------------------------------------
 
 
 def facts(watched: Watched) -> dict[str, str]:
-    """What is watched as subject → text: what differs from one look to the next is what has changed. Pure.
+    """The state as subject → text; a difference between two updates is a change. Pure.
 
-    A heartbeat is no change; whether its holder lives is one.
+    A heartbeat is not a change; a holder that stopped is one.
     """
     found = {"state": f"{watched.advice[0].state}: {watched.advice[0].what}", "deployed": watched.stands}
     functions = watched.functions
@@ -248,13 +248,13 @@ def facts(watched: Watched) -> dict[str, str]:
 
 
 def changes(before: Watched | None, now: Watched) -> list[dict[str, str]]:
-    """What has changed since the look before, `{"changed_at", "subject", "what"}` each; at the first look all that there is.
+    """What has changed since the last update, as `{"changed_at", "subject", "what"}`; everything at the first one.
 
-    `what` is empty of what is there no more. Pure.
+    `what` is empty for what no longer exists. Pure.
     """
     was, found = facts(before) if before is not None else {}, facts(now)
     changed = [(name, what) for name, what in found.items() if was.get(name, "") != what]
-    # Of a run that has ended its end says enough.
+    # For a rollback that has ended its result is enough.
     runs = {seen.record.rollback_id for seen in (before.in_flight if before is not None else ())}
     gone = [name for name in was if name not in found and was[name] and name.partition(" ")[0] not in runs]
     return [
@@ -265,5 +265,5 @@ def changes(before: Watched | None, now: Watched) -> list[dict[str, str]]:
 
 def change_line(change: Mapping[str, str]) -> str:
     """A change as a line of text."""
-    what = change["what"] or "no more"
+    what = change["what"] or "ended"
     return sanitize.line(f"{change['changed_at'][:19]}Z  {change['subject']}: {what}")

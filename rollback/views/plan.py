@@ -27,12 +27,12 @@ _REASONS = 12
 # Blanks before from where to where.
 _MARGIN = 6
 
-# SAME: it only loses its protection.
+# SAME: the resource only loses its protection.
 _STYLES = {CREATE: "green", UPDATE: "yellow", REPLACE: "magenta", DELETE: "red", SAME: "yellow"}
 
 
 def plan_view(plan: Plan[Any]) -> RenderableType:
-    """The whole plan on one screen: from where to where, what changes, and what to heed."""
+    """The whole plan on one screen: versions, changes and notices."""
     head = Text.assemble(("Plan  ", "bold"), (plan.environment, "bold"), f" ({plan.account}, {plan.region})")
     notices = [hanging("!", text(notice, "yellow"), "yellow") for notice in plan.notices]
     digest = unwrapped(text(f"Digest {plan.digest()}", "dim"))
@@ -73,7 +73,7 @@ def _change_line(plan: Plan[Any], summary: str) -> Text:
 
 
 def _moves(plan: Plan[Any]) -> list[RenderableType]:
-    """Aliases: a line a function, grouped by service."""
+    """Aliases: one line per function, grouped by service."""
     change_line = _change_line(
         plan, f"{len(plan.changing)} to change, {len(plan.steps) - len(plan.changing)} unchanged"
     )
@@ -86,7 +86,7 @@ def _moves(plan: Plan[Any]) -> list[RenderableType]:
 
 
 def _changes(plan: Plan[Any]) -> list[RenderableType]:
-    """Resources: a line each that changes, with what of it does."""
+    """Resources: one line per change, with the changed properties."""
     rows = []
     for step in plan.changing:
         mark, style = MARKS[step.op], _STYLES[step.op]
@@ -165,9 +165,9 @@ def _prefix_line(common: str) -> list[Text]:
 
 
 def _service_block(service: str, steps: Sequence[Any], common: str, plan: Plan[Any]) -> list[Text]:
-    """A service: what it leaves and goes to, and a line for each function that moves.
+    """A service: its versions, and one line per function that changes.
 
-    A function is called by what its name has beyond the plan's prefix and the service's own.
+    The common prefix of the plan and that of the service are left out of a function's name.
     """
     own = f"{service.replace('_', '-')}-"
     rows = []
@@ -199,9 +199,9 @@ def _service_block(service: str, steps: Sequence[Any], common: str, plan: Plan[A
 
 
 def shell_lines(plan: Plan[Any], alias: str) -> list[str]:
-    """The plan as AWS CLI commands, for a person who wants to type them; quoted for a POSIX shell.
+    """The plan as AWS CLI commands, to be typed by hand; quoted for a POSIX shell.
 
-    Raises `RollbackError` where the ledger holds something that cannot be typed.
+    Raises `RollbackError` where a name has characters that cannot be typed.
     """
     from shlex import join  # noqa: PLC0415 - one verb's option
 
@@ -213,7 +213,7 @@ def shell_lines(plan: Plan[Any], alias: str) -> list[str]:
         if step.revision_id:
             command += ["--revision-id", step.revision_id]
         if not join(command).isprintable():
-            # Quoted as it may be, a line break or an escape in it is for no terminal and no shell.
+            # Even quoted, a line break or an escape must not reach a terminal or a shell.
             raise RollbackError(
                 f"The command for {step.function} cannot be written for a shell.", code=Code.OUTPUT_UNWRITABLE
             )
@@ -222,7 +222,7 @@ def shell_lines(plan: Plan[Any], alias: str) -> list[str]:
 
 
 def common_prefix(names: Sequence[str]) -> str:
-    """What all names begin with, up to and with a last `-`."""
+    """The common prefix of all names, up to and including a `-`."""
     if len(names) < 2:  # noqa: PLR2004 - a prefix is common to several
         return ""
     low, high = min(names), max(names)

@@ -1,9 +1,9 @@
-"""Shows records, releases, history and environments to people.
+"""Shows records, releases, history and environments on a terminal.
 
-Everything that came from outside (reasons, names, answers) is shown as text, never as markup, and without
+Everything from outside (reasons, names, responses) is shown as text, never as markup, and without
 control characters.
 
-It is longer than 400 lines: one view a kind of record.
+It is longer than 400 lines: one view for each kind of record.
 """
 
 from __future__ import annotations
@@ -52,29 +52,29 @@ STATUS_STYLES: Mapping[str, str] = {
     Status.STANDBY: "blue",
     Status.EXPIRED: "dim",
 }
-# The engine's own words.
+# Results of Pulumi's updates.
 _RESULTS = {str(status): style for status, style in STATUS_STYLES.items()} | {
     "succeeded": "green",
     "failed": "bold red",
     "in-progress": "cyan",
 }
 _LOUD = "bold white on red"
-# Columns of a terminal that three and six columns of a table need.
+# Terminal widths that tables of three and six columns need.
 _THREE, _SIX = 76, 100
-# Characters of a commit's subject in a list, which `show` has whole.
+# Characters of a commit's subject in a list; `show` shows all of it.
 _SUBJECT = 60
-# Characters of an event's data that nobody here can have written.
+# Characters shown of an event's data that this tool did not write.
 _STRANGE = 200
 
 
 def _time(record: Record) -> Iterator[tuple[str, Text]]:
-    """How long it took, against its RTO; nothing while it goes on."""
+    """How long it took, against its RTO; nothing while it runs."""
     if (seconds := record.elapsed_seconds) is None:
         return
     within = not record.rto_seconds or seconds <= record.rto_seconds
     budget = f" of {record.rto_seconds} s RTO" if within else f", over the RTO of {record.rto_seconds} s"
     relief = "" if record.relieved_seconds is None else f", relief after {record.relieved_seconds:.1f} s"
-    # A standby was ready, and nobody waited for it.
+    # A standby waits by design: that is not waiting for an approval.
     waits = record.waited_seconds and not record.taken_by
     waited = f", {record.waited_seconds:.0f} s waiting" if waits else ""
     waited += " for approval" if waited and record.approved_by else ""
@@ -83,12 +83,12 @@ def _time(record: Record) -> Iterator[tuple[str, Text]]:
 
 
 def _kind(record: Record) -> str:
-    """What kind it is, and of which program's stack."""
+    """The kind, and the stack if it is not the environment's."""
     return f"{record.kind} {record.stack}" if record.stack else record.kind
 
 
 def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableType:
-    """One record: what, who, when, how it went, and its journal."""
+    """One record with its result and journal."""
     record = seen.record
     grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     grid.add_column(style="dim", no_wrap=True)
@@ -146,7 +146,7 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
 
 
 def _approved(seen: RecordSeen) -> Iterator[tuple[str, Text]]:
-    """Who has approved it; until when, while it waits."""
+    """Who approved it; while it waits also until when the approval is valid."""
     if seen.record.approved_by:
         yield "approved", text(seen.record.approved_by)
     elif seen.approval:
@@ -154,7 +154,7 @@ def _approved(seen: RecordSeen) -> Iterator[tuple[str, Text]]:
 
 
 def _standby(record: Record) -> Iterator[tuple[str, Text]]:
-    """Until when it may be taken, or by whom it was."""
+    """Until when the standby can be taken, or who took it."""
     if record.taken_by:
         at = f" at {record.started_at}" if record.started_at else ""
         yield (
@@ -176,19 +176,19 @@ def _functions(event: Event) -> list[str]:
 
 
 def _by(event: Event) -> str:
-    """Whose event it is: an approval is its approver's, although who goes ahead by it has written that down."""
+    """The person behind an event. An approval is the approver's, although the person who applies the plan writes the event."""
     given = event.data.get("by") if event.kind == "approved" else None
     return str(given.get("person", "")) if isinstance(given, Mapping) else event.by.person
 
 
 def _entered_by(event: Event, record: Record) -> str:
-    """Who has gone ahead by an approval; empty for any other event."""
-    did = "taken by" if record.taken_by else "carried out by"
+    """Who applied an approved plan; empty for any other event."""
+    did = "taken by" if record.taken_by else "applied by"
     return f", {did} {event.by.person}" if event.kind == "approved" else ""
 
 
 def _event_text(event: Event, common: str) -> str:
-    """An event's data in a few words; as it is where it is none of this command's."""
+    """An event's data in a few words; unchanged if this tool did not write it."""
     try:
         return _event_summary(event, common)
     except (KeyError, TypeError):
@@ -196,7 +196,7 @@ def _event_text(event: Event, common: str) -> str:
 
 
 def _event_summary(event: Event, common: str) -> str:
-    """What all functions' names begin with is left out. Raises `KeyError` or `TypeError` for strange data."""
+    """The functions' common prefix is left out. Raises `KeyError` or `TypeError` for unknown data."""
     data = event.data
     if "functions" in data:
         names = [name[len(common) :] for name in _functions(event)]
@@ -220,13 +220,13 @@ def opened_view(details: RecordDetails) -> RenderableType:
     if details.broken:
         parts.append(text(f"The integrity check failed: {details.broken}.", "bold red"))
     if details.chain not in ("whole", details.broken):
-        parts.append(text(f"Its chain is {details.chain}.", "yellow"))
+        parts.append(text(f"Hash chain: {details.chain}.", "yellow"))
     parts.append(advice_view([details.advice]))
     return Group(*parts)
 
 
 def advice_view(advice: Sequence[Advice]) -> Group:
-    """What state something is in, and what to type next: commands are not broken, so that they can be copied."""
+    """The state, and what to type next; commands are not wrapped, so that they can be copied."""
     lines: list[RenderableType] = []
     for each in advice:
         if each.steps or each.state is State.FROZEN:
@@ -238,7 +238,7 @@ def advice_view(advice: Sequence[Advice]) -> Group:
 
 
 def checks_view(checks: Sequence[Check]) -> RenderableType:
-    """A line for each check."""
+    """One line per check."""
     return Group(
         *(
             hanging("✓" if one.ok else "✗", text(f"{one.check}: {one.detail}"), "green" if one.ok else "red")
@@ -248,15 +248,15 @@ def checks_view(checks: Sequence[Check]) -> RenderableType:
 
 
 def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()) -> RenderableType:
-    """Releases, rollbacks and the engine's updates, newest first."""
+    """Releases, rollbacks and stack updates, newest first."""
     rows: list[tuple[str, Cell, Cell]] = [
         ("", [[("malformed", "bold red")]], [[(sanitize.line(error.what), "red")]]) for error in broken
     ]
     named: set[str] = set()
     rows += [(moment.at, _what(moment), _how(moment, named)) for moment in moments]
     if not rows:
-        return text("Nothing is recorded yet.", "dim")
-    # An id is 26 characters and must be there to copy; a mixed environment's version is longer.
+        return text("No releases or rollbacks recorded yet.", "dim")
+    # An id has 26 characters and must be complete, to be copied; a mixed environment's version is longer.
     wide = Listing(
         ("when (UTC)", "what", "how"),
         [([[(_when(at), "")]], what, how) for at, what, how in rows],
@@ -271,7 +271,7 @@ def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()
 
 
 def _what(moment: Moment) -> Cell:
-    """What an entry is, as `show` takes it."""
+    """What an entry is, with the id that `show` takes."""
     head = [
         (sanitize.line(moment.movement or moment.what), "bold"),
         (" ", ""),
@@ -285,7 +285,7 @@ def _what(moment: Moment) -> Cell:
 
 
 def _how(moment: Moment, named: set[str]) -> Cell:
-    """How an entry ended, by whom, and why; the subject of a commit where it is not among those that were `named`."""
+    """How an entry ended, by whom and why; with the commit's subject unless it is in `named`."""
     result = moment.result if moment.movement or not moment.document.get("deployment_id") else ""
     counted = " ".join(
         f"{mark}{moment.changes[op]}" for op, mark in MARKS.items() if op != SAME and moment.changes.get(op)
@@ -307,7 +307,7 @@ def _how(moment: Moment, named: set[str]) -> Cell:
 
 
 def _headed(*names: str) -> Table:
-    """A table whose first column is never broken; the others are, rather than cut."""
+    """A table whose first column is never wrapped; the others wrap instead of being cut."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in names:
         table.add_column(name, no_wrap=name == names[0], overflow="fold")
@@ -323,7 +323,7 @@ def _day(at: str) -> str:
 
 
 def overview_view(view: Any) -> RenderableType:
-    """An environment now (`rollback.actions.status.Overview`)."""
+    """The current state of an environment (`rollback.actions.status.Overview`)."""
     head = Text.assemble(
         (f"{view.environment} ", "bold"),
         f"({view.account}, {view.region})  deployed ",
@@ -364,7 +364,7 @@ def overview_view(view: Any) -> RenderableType:
         holder, beat = item.get("holder", {}), str(item.get("beat_at", "unknown"))
         parts.append(
             text(
-                f"Lease on {domain} held for {item['owner']} by {holder.get('person')} on {holder.get('host')}, "
+                f"Lease on {domain}: held by {holder.get('person')} on {holder.get('host')} for {item['owner']}, "
                 f"last heartbeat {beat[11:19] or beat} UTC",
                 "cyan",
             )
@@ -380,17 +380,17 @@ def overview_view(view: Any) -> RenderableType:
     if view.strangers:
         parts.append(hanging("!", text(f"Not in the catalogue: {', '.join(view.strangers)}", "dim"), "dim"))
     if view.pending:
-        parts.append(text("Weights are being read.", "dim"))
+        parts.append(text("Reading traffic weights…", "dim"))
     elif not view.exact:
         parts.append(text("Traffic weights not shown; use --exact.", "dim"))
-    # On a small screen what is above may be gone.
+    # At the end, because the top of a small screen has scrolled away.
     parts.extend(freeze_of(view))
     parts.append(advice_view(view.advice))
     return Group(*parts)
 
 
 def heading(view: Overview) -> Iterator[Text]:
-    """What must not be overlooked of an environment: emergencies, what is wrong with its ledger, and a freeze."""
+    """What must not be overlooked: emergencies, problems of the ledger, and a freeze."""
     for line in view.emergencies:
         yield text(line, _LOUD)
     for line in view.warnings:
@@ -398,12 +398,12 @@ def heading(view: Overview) -> Iterator[Text]:
 
 
 def freeze_of(view: Overview) -> list[Text]:
-    """Who has frozen an environment, since when and why; nothing where nobody has."""
+    """Who froze the environment, since when and why; empty if it is not frozen."""
     return [text(f"FROZEN by {view.frozen}", "bold cyan")] if view.frozen else []
 
 
 def mark_of(service: Service) -> Text:
-    """How many of a service's functions are as recorded, and how the others are."""
+    """How many of a service's functions are as recorded, and what differs."""
     count = len(service.functions)
     differ = sum(not status.ok for status in service.functions)
     moved = sum(bool(status.moved_by) for status in service.functions)
@@ -422,7 +422,7 @@ def mark_of(service: Service) -> Text:
 
 
 def _recovery_options(options: Sequence[RecoveryOption]) -> Group:
-    """What could be restored to what, how long that takes, and what to type."""
+    """What can be rolled back to what, how long that takes, and what to type."""
     lines: list[RenderableType] = []
     widest = max(len(recovery.kind) for recovery in options)
     for option in options:
@@ -441,16 +441,16 @@ def _recovery_options(options: Sequence[RecoveryOption]) -> Group:
 
 
 def _under_way(services: Sequence[Service]) -> list[Text]:
-    """How many functions are where a record that has not ended has moved them: a line a record."""
+    """How many functions an unfinished rollback has changed: one line per record."""
     by = [status.moved_by for service in services for status in service.functions if status.moved_by]
     return [
-        text(f"{by.count(name)} functions were changed by {name}, which has not ended.", "cyan")
+        text(f"{by.count(name)} functions were changed by {name}, which is not finished.", "cyan")
         for name in dict.fromkeys(by)
     ]
 
 
 def _no_way_back(missing: Sequence[NoWayBack], services: int) -> Iterator[RenderableType]:
-    """Of which services there is no way back, why, and what would change that."""
+    """The services that cannot be rolled back, why, and what would change that."""
     for each in missing:
         some = "" if len(each.services) == services else f" for {', '.join(each.services)}"
         yield hanging("!", text(f"No previous release{some}: {each.why}."), "yellow")
@@ -471,9 +471,9 @@ def _infrastructure(part: Any) -> RenderableType:
 
 
 def _odd(services: Sequence[Service], common: str) -> Iterator[Text]:
-    """The functions that are not as recorded, and those that are at another release than their service: a line a sentence.
+    """The functions that are not as recorded, and those at another release than their service: one line per finding.
 
-    What all functions' names begin with is left out.
+    The functions' common prefix is left out.
     """
     wrong = [status for service in services for status in service.functions if not status.ok]
     for line in together((status.function[len(common) :], differs(status)) for status in wrong):
@@ -488,7 +488,7 @@ def _odd(services: Sequence[Service], common: str) -> Iterator[Text]:
 
 
 def differs(status: FunctionStatus) -> str:
-    """In what a function is not as recorded, in words."""
+    """How a function differs from what is recorded."""
     if status.version is None:
         return "no alias"
     if status.weights:
@@ -499,11 +499,11 @@ def differs(status: FunctionStatus) -> str:
 
 
 def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) -> RenderableType:
-    """The releases, newest first. Those that drills have made, quarantined and not
-    deployed, are one line, unless `everything` is shown.
+    """The releases, newest first. Quarantined releases of drills that are not
+    deployed are summed up in one line, unless `everything` is shown.
     """
     if not rows:
-        return text("No release is recorded yet.", "dim")
+        return text("No releases recorded yet.", "dim")
     wide = _headed("version", "when (UTC)", "by", "commit", "deployed for", "quarantined for")
     narrow = _headed("when (UTC)", "release")
     for column in wide.columns[1:4]:
@@ -521,12 +521,12 @@ def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) ->
             text_parts.append_text(Text.assemble("\n", name, what) if what else Text())
         narrow.add_row(text(_day(row.at)), text_parts)
     hidden = len(rows) - len(shown)
-    more = [text(f"{hidden} quarantined releases of drills are not shown: --all", "dim")] if hidden else []
+    more = [text(f"{hidden} quarantined releases of drills are hidden; use --all.", "dim")] if hidden else []
     return Group(Either(_SIX, wide, narrow), *more)
 
 
 def _is_over(row: ListedRelease) -> bool:
-    """Whether a row is a drill's that is quarantined and not deployed."""
+    """Whether a row is a drill's release that is quarantined and not deployed."""
     return is_of_drill(row.version) and bool(row.quarantined_for) and not row.stands_for
 
 

@@ -1,4 +1,4 @@
-"""Shows what changed between two releases: for a person and for a program."""
+"""Shows what changed between two releases, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHORT = 12
 
 
 def view(found: Difference) -> RenderableType:
-    """Which functions differ, by service, and the commits between."""
+    """The functions that differ, by service, and the commits between."""
     head = Text.assemble((f"{found.environment}  ", "bold"), text(f"{found.before} → {found.after}"))
     services: dict[str, list[FunctionChange]] = {}
     for change in found.functions:

@@ -1,4 +1,4 @@
-"""Shows whether a change could be rolled back: for a person, a pull request and a program."""
+"""Shows whether a change could be rolled back: on a terminal, in a pull request, as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STYLES = {"✓": "green", "✗": "bold red", "!": "yellow", "–": "dim"}
 
 
 def view(verdict: Verdict) -> RenderableType:
-    """A line for each finding: what was checked, the answer, why; under it what to type next."""
+    """One line per finding: check, result, reason; below it what to type next."""
     head = Text.assemble(
         (f"{verdict.environment}  ", "bold"), text(f"{verdict.commit[:12]}  {verdict.subject}")
     )
@@ -31,24 +31,24 @@ def view(verdict: Verdict) -> RenderableType:
         style = _STYLES[finding.mark]
         mark = f"{finding.mark} {finding.check:<{widest}}"
         lines.append(hanging(mark, text(_message(group), "" if style == "green" else style), style))
-        # Said once, after the last of those that it is the way out of.
+        # Shown once, after the last of the findings that it solves.
         if (then := _then(group)) and (after is None or _then(after) != then):
             for index, each in enumerate(then):
                 before = ("  next: " if index == 0 else "        ", "dim")
                 lines.append(unwrapped(Text.assemble(before, text(each, "cyan"))))
-    # The other answer is an error's, which the verb ends with.
+    # The negative result is the error that the verb ends with.
     end = [Text(), text(verdict.sentence, "green")] if verdict.reversible else []
     return Group(head, Text(), *lines, *end)
 
 
 def _message(group: Sequence[Judgement]) -> str:
-    """What was found, of all that it is about."""
+    """A finding's text, with all its subjects."""
     (line,) = together((one.subject, group[0].explanation) for one in group)
     return line
 
 
 def _then(group: Sequence[Judgement]) -> list[str]:
-    """What to type next: what differs from subject to subject is not repeated."""
+    """What to type next, shown for the first subject only."""
     if group[0].answer is CheckAnswer.YES:
         return []
     every = [one.next.splitlines() for one in group]
@@ -56,8 +56,8 @@ def _then(group: Sequence[Judgement]) -> list[str]:
         return every[0]
     commands = [[line.partition("  #")[0] for line in each] for each in every]
     if all(each == commands[0] for each in commands):
-        return [f"{line}  # which shows them" for line in commands[0]]
-    more = f"  # and so for {len(every) - 1} more"
+        return [f"{line}  # shows them" for line in commands[0]]
+    more = f"  # the same for {len(every) - 1} more"
     return [f"{line}{more}" if line == every[0][-1] else line for line in every[0]]
 
 

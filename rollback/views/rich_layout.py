@@ -15,22 +15,22 @@ from rich.text import Text
 from rollback.core.sanitize import line
 
 _GAP = 3
-# A piece of a line, fit to be shown, and its style.
+# A cleaned piece of a line, and its style.
 Part = tuple[str, str]
 # The lines of a cell.
 Cell = Sequence[Sequence[Part]]
 
 
 def text(value: object, style: str = "") -> Text:
-    """Anything as plain text on one line, without what a terminal would act upon."""
+    """Anything as plain text on one line, without control characters."""
     return Text(line(str(value)), style=style)
 
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Blocks of lines, in as many columns as the width holds.
+    """Blocks of lines, in as many columns as fit.
 
-    Each goes under the shortest column so far, so that all of them take as few lines as may be.
+    Each block goes to the shortest column so far, to use few lines.
     """
 
     blocks: Sequence[Sequence[Text]]
@@ -99,9 +99,9 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A table of thousands of rows, in a tenth of the time of rich's own, which lays each cell out by itself.
+    """A table for thousands of rows, ten times as fast as rich's, which lays out each cell separately.
 
-    Of the columns the first is never broken; the others are, rather than cut, and not below their `least` width.
+    The first column is never wrapped; the others wrap instead of being cut, down to their `least` width.
     """
 
     heads: Sequence[str]
@@ -118,7 +118,7 @@ class Listing:
         styles: dict[str, Style] = {}
 
         def shown(cells: Sequence[Cell]) -> Iterator[Segment]:
-            """A row of cells: as many lines as the longest of them has."""
+            """A row of cells: as many lines as the tallest cell."""
             broken = [
                 [part for line in cell for part in _broken(console, line, width)]
                 for cell, width in zip(cells, widths, strict=True)
@@ -145,9 +145,9 @@ class Listing:
 
 
 def fitted(natural: Sequence[int], least: Sequence[int], width: int) -> list[int]:
-    """The widths of columns that have `width` together: each as wide as it wants to be, as far as that goes.
+    """The widths of columns that share `width`: their `natural` widths, if there is room.
 
-    Those that want most give way first, none below its `least`. Pure.
+    Otherwise the widest columns shrink first, none below its `least`. Pure.
     """
     order = sorted(range(len(natural)), key=natural.__getitem__)
     lowest = [min(wanted, max(below, 1)) for wanted, below in zip(natural, least, strict=True)]
@@ -164,7 +164,7 @@ def _width(line: Sequence[Part]) -> int:
 
 
 def _broken(console: Console, line: Sequence[Part], width: int) -> Iterator[Sequence[Part]]:
-    """A line, broken where it is longer than `width`."""
+    """A line, wrapped at `width`."""
     if _width(line) <= width:
         yield line
         return
@@ -173,7 +173,7 @@ def _broken(console: Console, line: Sequence[Part], width: int) -> Iterator[Sequ
 
 
 def aligned(rows: Sequence[tuple[Text, ...]], right: Sequence[int] = ()) -> list[Text]:
-    """Rows of cells as lines whose cells stand under each other; columns `right` flush right."""
+    """Rows of cells as aligned lines; the columns `right` are flush right."""
     widths = [max(row[index].cell_len for row in rows) for index in range(len(rows[0]))] if rows else []
     lines = []
     for row in rows:
@@ -197,19 +197,19 @@ def hanging(mark: str, text: Text, style: str = "") -> Table:
 
 
 def shortened(value: str, most: int) -> str:
-    """A text of at most so many characters, which says where something is left out."""
+    """A text of at most `most` characters; an ellipsis marks what was cut."""
     return value if len(value) <= most else f"{value[: most - 1].rstrip()}…"
 
 
 def unwrapped(text: Text) -> Text:
-    """A line to copy: whatever the width, there is no line break in it but the terminal's own.
+    """A line to copy: it is not wrapped, whatever the width.
 
-    Only where it is printed without cropping (`terminal.Terminal`).
+    It must be printed without cropping (`terminal.Terminal`).
     """
     text.no_wrap, text.overflow = True, "ignore"
     return text
 
 
 def lines_to_copy(*values: object) -> Group:
-    """Each value on a line of its own, which is copied whole."""
+    """Each value on its own line, not wrapped, so that it can be copied."""
     return Group(*(unwrapped(text(value)) for value in values))

@@ -1,4 +1,4 @@
-"""Shows an environment as it is proposed, the files that would be written, and what to type next."""
+"""Shows a proposed environment, the files that would be written, and what to type next."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def view(preview: Preview, folder: str) -> RenderableType:
-    """What is proposed, line by line; what to know of it, and the files, come after."""
+    """The proposal line by line, then notes and files."""
     proposal = preview.proposal
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
@@ -55,7 +55,7 @@ def _rows(preview: Preview) -> Iterator[tuple[str, str]]:
     yield "account", f"{proposal.account}, {proposal.region}"
     yield "you", f"{person} ({role})" if role else name or kind
     yield "production", "yes" if proposal.production else "no"
-    made = "made by this program" if proposal.declares else "made by what deploys them"
+    made = "created by this program" if proposal.declares else "created by your deployment"
     yield "alias", f"{proposal.alias}, {made}"
     yield "prefix", f"{proposal.prefix}: {proposal.prefix}-{proposal.environment}-rollback-role"
     yield "approval", _approval(proposal)
@@ -88,12 +88,12 @@ def _people(proposal: Proposal) -> str:
 
 
 def notes(preview: Preview) -> list[str]:
-    """What to know before it is written, a sentence each."""
+    """Notes to read before writing, one sentence each."""
     proposal, details, of_others = preview.proposal, preview.details, preview.of_others
     found: list[str] = []
     if of_others:
         found.append(
-            f"Left out, of other environments by their names: {len(of_others)} functions ({few(of_others, 3)})."
+            f"Excluded, because their names belong to other environments: {len(of_others)} functions ({few(of_others, 3)})."
         )
     if proposal.called:
         found.append(
@@ -103,48 +103,48 @@ def notes(preview: Preview) -> list[str]:
     if proposal.by and proposal.ungrouped:
         found.append(
             f"--services-by {proposal.by.value}: {len(proposal.ungrouped)} of {len(proposal.functions)} functions have none "
-            f"({few(proposal.ungrouped, 3)}). Their services come from what else they have, a tag or their names."
+            f"({few(proposal.ungrouped, 3)}). They are grouped by a tag or by their names instead."
         )
     found += [one.advice for one in details.deletes]
     found += [
-        f"Table {table.name} is left out: it has no point-in-time recovery."
+        f"Table {table.name} is not listed: it has no point-in-time recovery."
         for table in details.tables
         if table.recoverable is False
     ]
     if not (proposal.people or proposal.permission_sets or proposal.repository):
         found.append(
-            "Nobody may take the roles yet: name --deployer, --on-call, --break-glass, --permission-sets, or --repository."
+            "Nobody can assume the roles yet: use --deployer, --on-call, --break-glass, --permission-sets or --repository."
         )
     if proposal.production and proposal.approval.get("aliases") == "none":
         found.append(
-            "NOBODY IS ASKED before a rollback in production: no one is named who approves, so that the person who types it "
-            "decides alone. Name another person with --approver ARN."
+            "ROLLBACKS IN PRODUCTION NEED NO APPROVAL: no approver is named, so the person who starts a rollback "
+            "decides alone. Name an approver with --approver ARN."
         )
     if len(proposal.functions) > LISTED_FUNCTIONS:
         found.append(
-            f"{len(proposal.functions)} functions are more than a role's policies can list: they are allowed by the "
-            "beginning of their names (docs/settings.md, functionAccess)."
+            f"{len(proposal.functions)} functions are more than a role's policies can list: they are allowed by "
+            "name prefix (docs/settings.md, functionAccess)."
         )
-    return [*found, *(f"Not looked at: {why}" for why in (*preview.found.unlooked, *details.unlooked))]
+    return [*found, *(f"Not checked: {why}" for why in (*preview.found.unlooked, *details.unlooked))]
 
 
 def _traffic(traffic: Traffic, alias: str) -> RenderableType:
-    """What invokes functions past the alias, and what to change; nothing where nothing does."""
+    """What invokes functions without the alias, and what to change; empty where nothing does."""
     if not traffic.lines:
-        return text(f"All that was found invokes alias {alias}.", "green")
+        return text(f"Everything that was found invokes alias {alias}.", "green")
     shown: list[RenderableType] = [
         text(
-            f"{len(traffic.bypasses)} invoke functions past alias {alias}: no rollback moves their traffic.",
+            f"{len(traffic.bypasses)} invoke functions without alias {alias}: a rollback does not affect their traffic.",
             "yellow",
         )
     ]
     shown += [text(f"  {one}: {remedy(one, alias)}") for one in traffic.bypasses]
-    shown += [text(f"  not looked at: {why}") for why in traffic.unlooked]
+    shown += [text(f"  not checked: {why}") for why in traffic.unlooked]
     return Group(*shown)
 
 
 def _files(changes: Sequence[Change]) -> Iterator[RenderableType]:
-    """The files by what would become of them, with the diff of each that somebody wrote."""
+    """The files and what would happen to each, with diffs of files that exist."""
     for one in changes:
         yield text(f"  {one.kind:<10}{one.file.path}")
         if one.kind == "differs":
@@ -152,12 +152,12 @@ def _files(changes: Sequence[Change]) -> Iterator[RenderableType]:
 
 
 def diff_view(change: Change) -> RenderableType:
-    """A diff with its colours."""
+    """A coloured diff."""
     return Group(*(text(f"    {each}", _STYLES.get(each[:1], "")) for each in lines(change.diff)))
 
 
 def steps_view(steps: Sequence[str]) -> RenderableType:
-    """What to type next, to be copied."""
+    """What to type next, as lines to copy."""
     return lines_to_copy("", *steps)
 
 
@@ -182,5 +182,5 @@ def document(preview: Preview, steps: Sequence[str], *, written: bool) -> dict[s
 
 
 def few(names: Sequence[str], shown: int = _SHOWN) -> str:
-    """Names with commas, no more than fit a line or two."""
+    """The first names with commas, and how many more."""
     return some(names, shown)

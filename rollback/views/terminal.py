@@ -1,9 +1,9 @@
 """The terminal: results on standard output; progress, notices, questions and errors on standard error.
 
-Asked for JSON, results and errors are one document on standard output (`json_output`); errors are on standard error, too.
+With JSON, results and errors are one document on standard output (`json_output`); errors are also on standard error.
 
-Colour only on a terminal, and never with `NO_COLOR` (https://no-color.org). Whether anything can be shown
-does not affect what is done: standard error may be closed, full or gone.
+Colour only on a terminal, and never with `NO_COLOR` (https://no-color.org). Output problems
+do not affect the work: standard error may be closed, full or gone.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 class Terminal:
-    """Shows what happens (`rollback.api.events`), asks, and shows the results of verbs."""
+    """Shows progress (`rollback.api.events`), asks questions, and shows the results of verbs."""
 
     def __init__(self, *, json_output: bool = False, width: int | None = None) -> None:
         self.console = Console(
             file=steady(sys.stderr), highlight=False, markup=False, emoji=False, width=width
         )
-        # What is piped is as wide as the terminal beside it, and has no colours.
+        # Piped output is as wide as the terminal, and has no colours.
         self.results = Console(
             file=io.StringIO(),
             force_terminal=sys.stdout is not None and sys.stdout.isatty(),
@@ -71,9 +71,9 @@ class Terminal:
         self._json = JsonAnswer()
         # Results, plans, questions, alarms and errors only.
         self.quiet = False
-        # Where standard output is for a program, or a shell.
+        # True where standard output is for a program, or a shell.
         self.plans_beside = json_output
-        # While a person is asked, a signal ends the question.
+        # While a question is open, a signal cancels it.
         self.asking = False
         self._progress: Progress | None = None
         self._tasks: list[Any] = []
@@ -89,7 +89,7 @@ class Terminal:
         if self.quiet and isinstance(event, (Waiting, WorkBegan, WorkProgressed, WorkEnded)):
             return
         if self._live is not None:
-            # It is drawn elsewhere: what is in place goes before.
+            # A live display must be removed before other output.
             _taken_away(self._live)
         if not isinstance(event, Waiting):
             self._over_waiting()
@@ -125,7 +125,7 @@ class Terminal:
             self.detail(text_)
 
     def detail(self, text_: str) -> None:
-        """What was asked for with --verbose or --debug."""
+        """Output of --verbose or --debug."""
         self._over_waiting()
         for each in lines(text_):
             if is_command(each):
@@ -163,7 +163,7 @@ class Terminal:
             )
             self._progress.start()
         elif not self.console.is_terminal:
-            # There nothing is shown before all has ended.
+            # Without a terminal rich shows nothing before the end.
             self.console.print(text(f"{name}…", "dim"))
         self._tasks.append(self._progress.add_task(name, total=total or None))
 
@@ -185,28 +185,28 @@ class Terminal:
         if not text_.strip():
             return
         shown, width = lines(text_.rstrip())[-_TAIL:], self.console.width
-        # What fills the whole width, as many programs do, is not broken for the sake of the margin.
+        # No margin for lines that fill the whole width: they would wrap.
         widest = max((size for size in map(cell_len, shown) if size <= width), default=0)
         margin = min(_MARGIN, width - widest)
         for each in shown:
             self.console.print(Padding(text(each, "dim"), (0, 0, 0, margin)))
 
     def confirm(self, question: str) -> bool | None:
-        """Whether a person types yes; None where there is no terminal. Raises `Cancelled` as all questions do."""
+        """Asks for yes or no; None without a terminal. Raises `Cancelled`, like all questions."""
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return None
         return self._answer(text(f"{question} [y/N] ", "bold")).casefold() in ("y", "yes")
 
     def typed(self, question: str) -> str | None:
-        """What a person types; None where there is no terminal."""
+        """What a person types; None without a terminal."""
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return None
         return self._answer(text(question, "bold red"))
 
     def ask(self, question: str, proposed: str, wrong: Callable[[str], str] = lambda _: "") -> str:
-        """What a person types, or what is proposed where they type nothing or there is no terminal.
+        """What a person types; `proposed` where they type nothing or there is no terminal.
 
-        Asked again while `wrong` says why not. Raises `Cancelled` as all questions do.
+        Asks again while `wrong` returns a reason. Raises `Cancelled`, like all questions.
         """
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return proposed
@@ -217,7 +217,7 @@ class Terminal:
             self.console.print(text(f"  {why}", "yellow"))
 
     def decide(self, question: str, *, proposed: bool) -> bool | None:
-        """Yes or no, as `ask` does; None where there is no terminal."""
+        """Asks for yes or no, like `ask`; None without a terminal."""
         if not (sys.stdin.isatty() and self.console.is_terminal):
             return None
         known = {"y": True, "yes": True, "n": False, "no": False}
@@ -226,25 +226,25 @@ class Terminal:
         return known[answer.casefold()]
 
     def _answer(self, prompt: Text) -> str:
-        """What is typed, without blanks at its ends. Raises `Cancelled` where Ctrl-C or Ctrl-D ends it."""
+        """The typed text, stripped. Raises `Cancelled` for Ctrl-C or Ctrl-D."""
         try:
             self.asking = True
             return self.console.input(prompt).strip()
         except (EOFError, KeyboardInterrupt):
             self.console.print()
-            raise Cancelled("It was cancelled at the question.") from None
+            raise Cancelled("Cancelled at the prompt.") from None
         finally:
             self.asking = False
 
     def alarm(self, text_: str) -> None:
-        """What must not be overlooked, whatever else is on the screen."""
+        """Shows what must not be overlooked."""
         shown = Text("\n".join(lines(text_)))
         self.console.print(Panel(shown, style="bold white on red", border_style="bold white on red"))
 
     # -- results -----------------------------------------------------------------------------------------
 
     def show(self, view: RenderableType, document: Any) -> None:
-        """A verb's result, on standard output: a view for a person, or as JSON a document, which is written at the `end`.
+        """Shows a verb's result on standard output: a view for people, or a JSON document, which is written at the `end`.
 
         Raises `RollbackError` where that cannot be written.
         """
@@ -254,18 +254,18 @@ class Terminal:
             self._print(view)
 
     def end(self) -> None:
-        """Writes what JSON there is. Raises `RollbackError` where that cannot be written."""
+        """Writes the JSON document, if any. Raises `RollbackError` where that cannot be written."""
         self._json.end()
 
     @contextmanager
     def rewriting(self) -> Iterator[Callable[[RenderableType], None] | None]:
-        """What shows a view on standard output and rewrites it in place, until the block ends, which takes it away; None
+        """Yields a function that shows a view on standard output and rewrites it in place; the end of the block removes it. None
         where that is no terminal, or is for a program.
         """
         if self.json_output or not self.results.is_terminal:
             yield None
             return
-        # Not the console of results, which goes nowhere: this one draws.
+        # Not the console of results, whose output is captured.
         console = Console(file=steady(sys.stdout), highlight=False, markup=False, emoji=False)
         with Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop") as live:
             self._live = live
@@ -277,10 +277,10 @@ class Terminal:
 
     @contextmanager
     def filling(self) -> Iterator[Callable[[RenderableType], None] | None]:
-        """What shows a view on all of the terminal that standard output is, in the place of the one before, until the
-        block ends, which brings back what was there; None where that is no terminal, or is for a program.
+        """Yields a function that shows a view on the whole terminal, in the place of the one before; the end of the
+        block restores the screen. None where standard output is not a terminal, or is for a program.
 
-        Notices are not shown meanwhile: nothing is under way that they could be about.
+        Notices are not shown inside the block.
         """
         self._watching = True
         try:
@@ -294,7 +294,7 @@ class Terminal:
             self._watching = False
 
     def lines(self, rows: Sequence[Mapping[str, str]], line_of: Callable[[Mapping[str, str]], str]) -> bool:
-        """A line for each, on standard output: for a person, or as JSON. Whether anybody reads them."""
+        """Writes one line per row on standard output, as text or JSON. False if the reader is gone."""
         shown = map(json.dumps, framed(rows)) if self.json_output else map(line_of, rows)
         for each in shown:
             try:
@@ -306,17 +306,17 @@ class Terminal:
     def _print(self, view: RenderableType) -> None:
         self._over_waiting()
         with self.results.capture() as shown:
-            # What is to be copied is longer than the screen is wide, perhaps, and is whole all the same.
+            # Lines to copy may be wider than the screen, and must not be cropped.
             self.results.print(view, crop=False)
         write_out(shown.get().removesuffix("\n"), to_the_end=False)
 
     def error(self, error: RollbackError) -> None:
-        """What happened, its code, what was changed, and what to type next.
+        """Shows what happened, the code, what was changed, and what to type next.
 
         As JSON it ends the document on standard output, and is one object on the last line of standard error.
         """
         if self.json_output:
-            # Where nobody takes the document, standard error has what happened all the same.
+            # Even if the document cannot be written, the error is on standard error.
             with suppress(RollbackError):
                 self._json.end(error)
             self.console.print(json.dumps(error_document(error)), soft_wrap=True)
@@ -326,7 +326,7 @@ class Terminal:
         first, *rest = lines(error.what)
         mark = ("● ", "magenta") if waiting else ("✗ ", "bold red")
         head, code = Text.assemble(mark, (first, "bold")), f"[{error.code}]"
-        # Beside the message where it fits there: a message is broken into lines as it would be without.
+        # The code goes beside the message if it fits, without changing where the message wraps.
         beside = head.cell_len + 1 + len(code) <= self.console.width
         self.console.print(head.append(f" {code}", "dim") if beside else head)
         for each in rest:
@@ -339,14 +339,14 @@ class Terminal:
             self._next(error.next)
 
     def next(self, what: str) -> None:
-        """What to type next, after what went well."""
+        """Shows what to type next, after a success."""
         self._json.next(what)
         if not self.quiet:
             self._next(what)
 
     def _next(self, what: str) -> None:
-        """A command is not broken, so that it can be copied; its comment is below it where the line has no room for it.
-        A sentence is broken between its words.
+        """Commands are not wrapped, so that they can be copied; a comment goes on the next line where the line has no room.
+        Sentences are wrapped between words.
         """
         for index, each in enumerate(lines(what)):
             head = "  next: " if index == 0 else "        "
@@ -371,14 +371,14 @@ def _long(seconds: float) -> str:
 
 
 class _Counted(BarColumn):
-    """A bar, of work whose length is known."""
+    """A progress bar, shown only if the total is known."""
 
     def render(self, task: Task) -> ProgressBar | Text:  # type: ignore[override] # nothing, where it is not
         return Text() if task.total is None else super().render(task)
 
 
 class _CountedSteps(MofNCompleteColumn):
-    """How many of how many, where that is known."""
+    """`done/total`, shown only if the total is known."""
 
     def render(self, task: Task) -> Text:
         return Text() if task.total is None else super().render(task)

@@ -1,1 +1,1 @@
-"""Acceptance: tries in a real account the facts that this tool relies on, in a sandbox of its own."""
+"""Acceptance: tests the facts about AWS that this tool relies on, in a sandbox in a real account."""

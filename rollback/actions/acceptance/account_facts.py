@@ -16,11 +16,11 @@ from rollback.actions.acceptance.sandbox import DENIALS, Sandbox
 from rollback.aws.account import MAX_SKEW_SECONDS, code
 from rollback.aws.pacing import THROTTLES
 
-# Few enough to leave the account's others their part: three seconds of its quota.
+# Three seconds of the quota, so that other users of the account are not throttled for long.
 _CALLS = 45
 # Codes of Service Quotas for "Rate of control plane API requests" and "Rate of GetFunction API requests".
 _CONTROL_PLANE, _GET_FUNCTION = "L-B2AA0F47", "L-37540937"
-# A Date has whole seconds.
+# A Date header has whole seconds.
 _UNSURE = 2.0
 
 
@@ -29,7 +29,7 @@ def _paced(sandbox: Sandbox) -> str:
     pace, codes = account.settings.pace, Counter[str]()
 
     def seen(response: tuple[Any, Any] | None = None, **_: Any) -> None:
-        """As botocore asks whether to try again: an answer of None leaves that to others."""
+        """Called by botocore before a retry; returning None leaves the decision to its other handlers."""
         if response is not None and response[0].status_code == 429:  # noqa: PLR2004 - HTTP, RFC 6585
             codes[str(response[1].get("Error", {}).get("Code", ""))] += 1
 
@@ -46,14 +46,16 @@ def _paced(sandbox: Sandbox) -> str:
     measured = f"{_CALLS} GetAlias at up to {pace.writes:g} a second after a burst of {pace.burst}, {rate:.0f} a second"
     if codes:
         raise Differs(
-            f"{measured}: {codes.total()} were throttled, with {', '.join(sorted(codes))}. Others use the quota, too; "
-            "or it is smaller: try again, or lower `pace`"
+            f"{measured}: {codes.total()} were throttled, with {', '.join(sorted(codes))}. Something else uses the quota, "
+            "or the quota is smaller: run this again, or lower the setting `pace`"
         )
-    return f"{measured}: none was throttled. GetFunction and how a throttle is answered were not tried"
+    return (
+        f"{measured}: none was throttled. GetFunction, and the response to throttled calls, were not tested"
+    )
 
 
 def _stated(sandbox: Sandbox) -> str:
-    # What an endpoint does not know at all is not asked for again and again.
+    # No retries: an endpoint without this service never responds.
     quotas = sandbox.account.client("service-quotas", retries={"total_max_attempts": 1, "mode": "standard"})
     pace = sandbox.account.settings.pace
     asked = {"control plane": (_CONTROL_PLANE, pace.writes), "GetFunction": (_GET_FUNCTION, pace.reads)}
@@ -64,7 +66,7 @@ def _stated(sandbox: Sandbox) -> str:
         except ClientError as error:
             if code(error) in DENIALS:
                 raise
-            raise Skipped(f"Service Quotas answers {code(error)}") from None
+            raise Skipped(f"Service Quotas returned {code(error)}") from None
         if name.casefold() not in str(found.get("QuotaName", "")).casefold():
             raise Skipped(f"Service Quotas calls {quota} '{found.get('QuotaName')}'")
         stated[name] = found["Value"]
@@ -82,7 +84,7 @@ def _clocks(sandbox: Sandbox) -> str:
     }
     ahead = {name: found for name, call in calls.items() if (found := _ahead(call)) is not None}
     if not ahead:
-        raise Skipped("no answer has a Date")
+        raise Skipped("no response has a Date header")
     spread = max(ahead.values()) - min(ahead.values())
     told = ", ".join(f"{name} {seconds:+.1f} s" for name, seconds in ahead.items())
     if spread > _UNSURE:
@@ -111,22 +113,22 @@ _GUIDE = "https://docs.aws.amazon.com/lambda/latest/dg"
 FACTS = (
     Fact(
         name="paced-calls",
-        says="Lambda throttles no control-plane call at the pace of the settings.",
-        why="Every alias costs one such call; throttled ones are sent again, which takes longer than the pace.",
+        says="Lambda does not throttle control-plane calls at the pace of the settings.",
+        why="Every alias needs one such call; retries of throttled calls take longer than pacing.",
         source=f"{_GUIDE}/gettingstarted-limits.html#api-requests",
         tried=_paced,
     ),
     Fact(
         name="stated-quotas",
-        says="Lambda's quotas are those that the pace of the settings is made for.",
-        why="A rollback of many functions is as fast as the quotas allow, and no faster.",
+        says="Lambda's quotas are at least the pace of the settings.",
+        why="The quotas limit how fast a rollback of many functions is.",
         source=f"{_GUIDE}/gettingstarted-limits.html#api-requests",
         tried=_stated,
     ),
     Fact(
         name="clocks",
         says="The services' clocks agree, and this machine's is less than five minutes off.",
-        why="A table goes back to a second that a record names; AWS refuses requests that are five minutes old.",
+        why="A table is restored to a time in a record; AWS refuses requests that are five minutes old.",
         source="https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html",
         tried=_clocks,
     ),

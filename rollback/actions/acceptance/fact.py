@@ -1,4 +1,4 @@
-"""Facts about AWS that this tool relies on, and what came of trying them."""
+"""Facts about AWS that this tool relies on, and the results of testing them."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from rollback.actions.acceptance.sandbox import Left, Sandbox
 
 
 class Outcome(StrEnum):
-    """What came of trying a fact. The last three say nothing about it."""
+    """The result of testing a fact. With the last three it is not known whether the fact holds."""
 
     HOLDS = "holds"
     DIFFERS = "does not hold"
-    SKIPPED = "not tried"  # it cannot be tried here, no matter who asks
-    DENIED = "not allowed"  # the caller lacks a permission that it takes
-    FAILED = "failed"  # an answer that has nothing to do with the fact
+    SKIPPED = "not tried"  # it cannot be tested here, whoever the caller is
+    DENIED = "not allowed"  # the caller lacks a permission
+    FAILED = "failed"  # a response that has nothing to do with the fact
 
 
 class Differs(Exception):
-    """The account behaves otherwise than the fact says; the text says how."""
+    """AWS behaves differently from the fact; the text describes the difference."""
 
 
 class Skipped(Exception):
-    """The fact cannot be tried here; the text says why."""
+    """The fact cannot be tested here; the text is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fact:
-    """One fact. `says` is what holds and `why` what relies on it, a sentence each; `source` is an address of AWS's
+    """One fact. `says` states it and `why` what relies on it, one sentence each; `source` is a URL of the AWS
     documentation.
 
-    `tried` returns what was measured, in words, where the fact holds. It raises `Differs`, `Skipped`, or botocore's
-    `ClientError` for an answer that it did not ask for.
+    `tried` tests it and returns a text with the measurement. It raises `Differs`, `Skipped`, or botocore's
+    `ClientError` for an unexpected response.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What came of a fact. `seconds` is how long it took, with what had to be made for it."""
+    """The result of one fact. `seconds` is how long it took, including the resources made for it."""
 
     fact: Fact
     outcome: Outcome
@@ -55,8 +55,8 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """All findings of one run. `removed` names what earlier runs had left and this one has removed; `left` is what
-    could not be removed; `stopped` says that somebody asked to stop.
+    """All findings of one run. `removed` names resources of earlier runs that were removed; `left` is what
+    could not be removed; `stopped` is true after Ctrl-C.
     """
 
     run: str

@@ -12,7 +12,7 @@ from rollback.actions.acceptance.sandbox import ANOTHER, DENIALS, DENIED, OWN, P
 def _not_root(sandbox: Sandbox) -> None:
     # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
     if sandbox.caller.endswith(":root"):
-        raise Skipped("the account's root takes no role: try it as an IAM user, or under a role")
+        raise Skipped("the account's root user cannot assume roles: run this as an IAM user, or under a role")
 
 
 def _refused(call: Any, what: str) -> None:
@@ -21,7 +21,7 @@ def _refused(call: Any, what: str) -> None:
     if not answered:
         raise Differs(f"{what} was allowed")
     if answered not in DENIALS:
-        raise Differs(f"{what} was answered with {answered}: {message}")
+        raise Differs(f"{what} failed with {answered}: {message}")
 
 
 def _session_name(sandbox: Sandbox) -> str:
@@ -31,8 +31,8 @@ def _session_name(sandbox: Sandbox) -> str:
     _refused(lambda: sandbox.take(role, ANOTHER), "another session name")
     arn = sandbox.taken(taken, sandbox.account.settings.region)("sts").get_caller_identity()["Arn"]
     if not arn.endswith(f"/{PERSON}"):
-        raise Differs(f"STS answers the session with {arn}")
-    return f"'{PERSON}' was let in and is the session's name, '{ANOTHER}' was refused"
+        raise Differs(f"STS returned the session as {arn}")
+    return f"'{PERSON}' was allowed and is the session's name, '{ANOTHER}' was denied"
 
 
 def _source_identity(sandbox: Sandbox) -> str:
@@ -42,7 +42,7 @@ def _source_identity(sandbox: Sandbox) -> str:
     _refused(lambda: sandbox.take(first, PERSON, source=ANOTHER), "another source identity")
     answered, message = refusal(lambda: sandbox.take(first, PERSON, source=PERSON))
     if answered in DENIALS:
-        raise Skipped(f"the caller may not set a source identity, or has one already: {message}")
+        raise Skipped(f"the caller may not set a source identity, or already has one: {message}")
     taken = sandbox.take(first, PERSON, source=PERSON)
     sts = sandbox.taken(taken, sandbox.account.settings.region)("sts")
     sandbox.until(lambda: sandbox.take(second, PERSON, source=PERSON, by=sts), DENIALS)
@@ -54,7 +54,7 @@ def _source_identity(sandbox: Sandbox) -> str:
         lambda: sandbox.take(second, PERSON, source=ANOTHER, by=sts),
         "another source identity on the way to the next role",
     )
-    return f"the next role was taken as '{PERSON}', without naming it again as well; '{ANOTHER}' was refused"
+    return f"the next role was assumed as '{PERSON}', also without naming it again; '{ANOTHER}' was denied"
 
 
 def _leading_keys(sandbox: Sandbox) -> str:
@@ -82,7 +82,7 @@ def _leading_keys(sandbox: Sandbox) -> str:
         if "Item" in sandbox.client("dynamodb").get_item(**_key(table, key))
     ]
     if written:
-        raise Differs(f"they were refused, but written: {', '.join(written)}")
+        raise Differs(f"they were denied, but written anyway: {', '.join(written)}")
     return "own keys were written, alone and in a transaction; 5 requests with others were denied, and wrote nothing"
 
 
@@ -94,7 +94,7 @@ _IAM = "https://docs.aws.amazon.com/IAM/latest/UserGuide"
 FACTS = (
     Fact(
         name="session-name",
-        says="A trust that pins sts:RoleSessionName lets no other session name in.",
+        says="A trust policy that requires an sts:RoleSessionName denies every other session name.",
         why="The person who planned and the person who approved are identified by the session's name, which nobody may choose.",
         source=f"{_IAM}/reference_policies_iam-condition-keys.html#ck_rolesessionname",
         tried=_session_name,
@@ -102,14 +102,14 @@ FACTS = (
     Fact(
         name="source-identity",
         says="A source identity stays with the session on the way to the next role, and cannot be changed.",
-        why="The restore role is taken from the rollback role, by the same person.",
+        why="The restore role is assumed from the rollback role, by the same person.",
         source=f"{_IAM}/id_credentials_temp_control-access_monitor.html",
         tried=_source_identity,
     ),
     Fact(
         name="leading-keys",
         says="A condition on dynamodb:LeadingKeys allows a role its own keys, in each member of a transaction.",
-        why="The approver role may write approvals and nothing else, and nobody else may write one.",
+        why="The approver role may only write approvals, and nobody else may write one.",
         source="https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html",
         tried=_leading_keys,
     ),

@@ -1,4 +1,4 @@
-"""What a run of the acceptance makes: its names, how they are found again, and the permissions that it takes. Pure."""
+"""The resources of an acceptance run: their names, how they are found again, and the permissions that are needed. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ulid import ULID
 from rollback.config.naming import arn
 from rollback.config.settings import Settings
 
-# Of a ULID the milliseconds and thirty bits of chance: a role's name holds 64 characters, a bucket's 63.
+# A ULID's milliseconds and 30 random bits: a role's name has at most 64 characters, a bucket's 63.
 _RUN = 16
 _STEM = 29
 RUNS, FIRST, SECOND = "-runs", "-first", "-second"
@@ -21,7 +21,7 @@ _NAME = re.compile(rf"([0-9a-hjkmnp-tv-z]{{{_RUN}}})({RUNS}|{FIRST}|{SECOND})?")
 
 
 class Kind(StrEnum):
-    """What is made, in the order in which it is removed."""
+    """The kinds of resources, in the order in which they are removed."""
 
     FUNCTION = "function"
     BUCKET = "bucket"
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Resource:
-    """Something that a run has made, or may have."""
+    """A resource that a run made, or may have made."""
 
     kind: Kind
     name: str
@@ -58,7 +58,7 @@ class SandboxNames:
 
     @property
     def resources(self) -> tuple[Resource, ...]:
-        """All that a run makes, in the order in which it makes them."""
+        """All resources of a run, in the order of their creation."""
         return (
             *(Resource(Kind.ROLE, f"{self.base}{role}") for role in (RUNS, FIRST, SECOND)),
             Resource(Kind.FUNCTION, self.base),
@@ -73,12 +73,12 @@ def prefix(settings: Settings) -> str:
 
 
 def new_run(identifier: str) -> str:
-    """The word that tells a run from others, from a new ULID."""
+    """A run's unique part of names, from a new ULID."""
     return identifier[:_RUN].lower()
 
 
 def begun(settings: Settings, name: str) -> datetime | None:
-    """When the run began that made what has this name; None for a name that no run gives."""
+    """When the run that made a resource of this name began; None for other names."""
     start = prefix(settings)
     found = _NAME.fullmatch(name.removeprefix(start)) if name.startswith(start) else None
     if found is None:
@@ -91,19 +91,19 @@ def begun(settings: Settings, name: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Actions of IAM that a run takes, and on which resources."""
+    """IAM actions that a run needs, and on which resources."""
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
 
 
 def permissions(settings: Settings) -> Sequence[Permission]:
-    """All that an administrator needs so that every fact is tried. `statements` gives them as IAM takes them."""
+    """All permissions needed to test every fact."""
     return tuple(_permissions(settings))
 
 
 def policy(settings: Settings) -> dict[str, object]:
-    """The same as a policy document of IAM's."""
+    """The same as an IAM policy document."""
     statements = [
         {"Effect": "Allow", "Action": list(one.actions), "Resource": list(one.resources)}
         for one in permissions(settings)

@@ -1,4 +1,4 @@
-"""Removes what a run has made, and what earlier runs have left."""
+"""Removes the resources of a run, and those left by earlier runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rollback.config.settings import Settings
 
 Clients = Callable[[str], Any]
 _GONE = frozenset({"NoSuchEntity", "ResourceNotFoundException", "NoSuchBucket"})
-# Answers that pass: a table that is still being made, a function that is being changed, a bucket that still lists
+# Transient errors: a table that is still being created, a function that is being changed, a bucket that still lists
 # what was deleted a moment ago.
 _BUSY = frozenset(
     {
@@ -38,7 +38,7 @@ def remove(
     *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Left]:
-    """Removes what is there of `resources`, and returns what could not be. `sleep` takes seconds."""
+    """Removes those of `resources` that exist, and returns those that could not be removed. `sleep` takes seconds."""
     left = []
     for resource in sorted(resources, key=lambda one: list(Kind).index(one.kind)):
         try:
@@ -49,9 +49,9 @@ def remove(
 
 
 def abandoned(clients: Clients, settings: Settings, before: datetime) -> list[Resource]:
-    """What runs that began before a time have left, in the environment's account and region.
+    """The resources of runs that began before a time, in the environment's account and region.
 
-    Raises botocore's errors where it may not be listed.
+    Raises botocore's errors where listing is denied.
     """
     start = prefix(settings)
     found = [Resource(kind, name) for kind, name in _listed(clients, start)]
@@ -60,7 +60,7 @@ def abandoned(clients: Clients, settings: Settings, before: datetime) -> list[Re
 
 
 def commands(settings: Settings, resource: Resource) -> Iterator[str]:
-    """The lines of the AWS CLI that remove it."""
+    """The AWS CLI commands that remove a resource."""
     name, where = resource.name, f" --region {settings.region}"
     match resource.kind:
         case Kind.FUNCTION:
@@ -129,7 +129,7 @@ _REMOVE: dict[Kind, Callable[[Clients, str], None]] = {
 
 
 def _listed(clients: Clients, start: str) -> Iterator[tuple[Kind, str]]:
-    """All functions, buckets, tables and roles whose name begins so."""
+    """All functions, buckets, tables and roles whose name begins with `start`."""
     every: list[tuple[Kind, Iterable[str]]] = [
         (Kind.FUNCTION, _names(clients("lambda"), "list_functions", "Functions", "FunctionName")),
         (Kind.BUCKET, (one["Name"] for one in clients("s3").list_buckets()["Buckets"])),

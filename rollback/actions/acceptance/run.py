@@ -1,4 +1,4 @@
-"""One run of the acceptance: removes what earlier runs have left, tries each fact, and removes all that it has made."""
+"""One acceptance run: removes leftovers of earlier runs, tests each fact, and removes all of its own resources."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rollback.actions.acceptance.sandbox import DENIALS, Left, Sandbox, Stopped
 from rollback.aws.account import Account, code, explained
 from rollback.core.errors import Code, Refused, RollbackError, StoppedAtOnce, UsageError, VerificationFailed
 
-# A name or an ARN; Lambda itself says what it has.
+# A name or an ARN; Lambda checks whether it exists.
 _FUNCTION = re.compile(r"[A-Za-z0-9:_-]{1,170}")
 FACTS: Sequence[Fact] = (
     *function_facts.FACTS,
@@ -36,9 +36,9 @@ FACTS: Sequence[Fact] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Acceptance:
-    """A run that can be carried out. `now` is AWS's time; `stop` is set by who asks to stop.
+    """A run. `now` is AWS's time; `stop` is set on Ctrl-C.
 
-    `older_than` is how many minutes old a run is whose leftovers are removed.
+    Leftovers of runs older than `older_than` minutes are removed.
     """
 
     account: Account
@@ -52,7 +52,7 @@ class Acceptance:
     facts: Sequence[Fact] = FACTS
 
     def run(self) -> Report:
-        """Tries every fact. Raises `StoppedAtOnce`, with all that is left, where somebody asks twice to stop, and
+        """Tests every fact. Raises `StoppedAtOnce`, naming all that is left, on a second Ctrl-C, and
         `RollbackError` where AWS does not answer.
         """
         sandbox = Sandbox(
@@ -65,10 +65,10 @@ class Acceptance:
         )
         settings = self.account.settings
         findings: list[Finding] = []
-        with explained("looking for what earlier runs have left"):
+        with explained("looking for resources of earlier runs"):
             removed, left = self._cleared(sandbox)
         try:
-            with explained("trying a fact"):
+            with explained("testing a fact"):
                 for finding in self._findings(sandbox):
                     findings.append(finding)
                     self.progress(len(findings))
@@ -76,11 +76,11 @@ class Acceptance:
             raise _ended(sandbox, sandbox.made) from None
         except BaseException:
             for one in self._removed(sandbox):
-                self.notice("\n".join((f"Still there: {one.resource}: {one.why}", *one.commands)))
+                self.notice("\n".join((f"Not removed: {one.resource}: {one.why}", *one.commands)))
             raise
         left += self._removed(sandbox)
         rest = [
-            Finding(fact=fact, outcome=Outcome.SKIPPED, detail="stopped before")
+            Finding(fact=fact, outcome=Outcome.SKIPPED, detail="interrupted before")
             for fact in self.facts[len(findings) :]
         ]
         return Report(
@@ -107,23 +107,23 @@ class Acceptance:
             yield Finding(fact=fact, outcome=outcome, detail=detail, seconds=time.monotonic() - began)
 
     def _cleared(self, sandbox: Sandbox) -> tuple[list[str], list[Left]]:
-        """What earlier runs have left and was removed, and what could not be."""
+        """Removes the leftovers of earlier runs; returns what was removed, and what could not be."""
         before = self.now() - timedelta(minutes=self.older_than)
         settings = self.account.settings
         try:
             there = removal.abandoned(sandbox.client, settings, before)
         except ClientError as error:
-            self.notice(f"What earlier runs may have left could not be listed: {error}")
+            self.notice(f"Resources of earlier runs could not be listed: {error}")
             return [], []
         left = removal.remove(sandbox.client, settings, there)
         kept = {one.resource for one in left}
         removed = [str(resource) for resource in there if resource not in kept]
         for name in removed:
-            self.notice(f"Removed {name}, which an earlier run had left.")
+            self.notice(f"Removed {name}, left by an earlier run.")
         return removed, left
 
     def _removed(self, sandbox: Sandbox) -> list[Left]:
-        """Removes what this run has made. It goes on where somebody asks to stop, and ends where they ask twice."""
+        """Removes the run's resources. The first Ctrl-C does not stop it, the second does."""
         try:
             return removal.remove(sandbox.client, self.account.settings, sandbox.made)
         except KeyboardInterrupt:
@@ -131,9 +131,9 @@ class Acceptance:
 
 
 def found(fact: Fact, sandbox: Sandbox) -> tuple[Outcome, str]:
-    """What comes of trying a fact, and what was measured or went wrong, in words.
+    """Tests a fact: the outcome, and a text with the measurement or the error.
 
-    Raises `Stopped`, and botocore's errors where no answer comes at all.
+    Raises `Stopped`, and botocore's errors where there is no response at all.
     """
     try:
         return Outcome.HOLDS, fact.tried(sandbox)
@@ -150,46 +150,46 @@ def found(fact: Fact, sandbox: Sandbox) -> tuple[Outcome, str]:
 
 
 def idle_version(text: str) -> tuple[str, str] | None:
-    """`FUNCTION:VERSION` in two; None for none. Raises `UsageError`."""
+    """`FUNCTION:VERSION` as a pair; None for an empty text. Raises `UsageError`."""
     name, _, version = text.rpartition(":")
     if text and not (_FUNCTION.fullmatch(name) and version.isascii() and version.isdigit()):
         raise UsageError(
             f"{text[:120]!a} is not FUNCTION:VERSION.",
             code=Code.OPTION_INVALID,
-            next="--idle-version NAME:7, a version that GetFunction says is Inactive.",
+            next="--idle-version NAME:7, a version whose state is Inactive.",
         )
     return (name, version) if text else None
 
 
 def judged(report: Report) -> None:
-    """Raises what sets the exit code: `VerificationFailed` where a fact does not hold, `Refused` where the caller may
-    not try all, `RollbackError` where the run was stopped, was answered otherwise, or has left something.
+    """Raises what sets the exit code: `VerificationFailed` where a fact failed, `Refused` where the caller lacks
+    permissions, `RollbackError` where the run was interrupted, a call failed, or a resource was not removed.
     """
     again = f"rollback acceptance --env {report.environment}"
-    changed = _left(report.left) or "All that was made for it is removed."
+    changed = _left(report.left) or "All temporary resources were removed."
     if different := report.of(Outcome.DIFFERS):
         raise VerificationFailed(
-            f"{len(different)} of {len(report.findings)} facts do not hold at {report.endpoint}: "
+            f"{len(different)} of {len(report.findings)} facts failed at {report.endpoint}: "
             f"{', '.join(one.fact.name for one in different)}.",
             code=Code.FACT_DIFFERS,
             changed=changed,
-            next="Roll nothing back there before it is known what that means; the page of each fact is in --json.",
+            next="Do not roll back in this account until the differences are understood; --json has the documentation of each fact.",
         )
     if report.stopped:
         raise RollbackError(
-            "Stopped before every fact was tried.", code=Code.INTERRUPTED, changed=changed, next=again
+            "Interrupted before every fact was tested.", code=Code.INTERRUPTED, changed=changed, next=again
         )
     if denied := report.of(Outcome.DENIED):
         raise Refused(
-            f"{len(denied)} of {len(report.findings)} facts could not be tried without more permissions: "
+            f"{len(denied)} of {len(report.findings)} facts could not be tested for lack of permissions: "
             f"{', '.join(one.fact.name for one in denied)}.",
             code=Code.ACCESS_DENIED,
             changed=changed,
-            next=f"{again} --dry-run lists the permissions; an administrator has them, no role of this tool does.",
+            next=f"{again} --dry-run  # lists the permissions; an administrator has them, no role of this tool does",
         )
     if failed := report.of(Outcome.FAILED):
         raise RollbackError(
-            f"{len(failed)} of {len(report.findings)} facts could not be tried: "
+            f"{len(failed)} of {len(report.findings)} facts could not be tested: "
             f"{', '.join(one.fact.name for one in failed)}.",
             code=Code.AWS_ERROR,
             changed=changed,
@@ -197,7 +197,7 @@ def judged(report: Report) -> None:
         )
     if report.left:
         raise RollbackError(
-            "Every fact that was tried holds, but not all that was made could be removed.",
+            "All tested facts passed, but some temporary resources could not be removed.",
             code=Code.SANDBOX_LEFT,
             changed=changed,
             next="\n".join(line for one in report.left for line in one.commands),
@@ -205,7 +205,7 @@ def judged(report: Report) -> None:
 
 
 def _left(left: Sequence[Left]) -> str:
-    return f"Still there: {', '.join(str(one.resource) for one in left)}." if left else ""
+    return f"Not removed: {', '.join(str(one.resource) for one in left)}." if left else ""
 
 
 def _ended(sandbox: Sandbox, made: Sequence[Resource]) -> StoppedAtOnce:
@@ -214,6 +214,6 @@ def _ended(sandbox: Sandbox, made: Sequence[Resource]) -> StoppedAtOnce:
     return StoppedAtOnce(
         "Stopped at once.",
         code=Code.ENDED,
-        changed=f"May still be there: {', '.join(map(str, made))}." if made else "Nothing was made.",
+        changed=f"Possibly not removed: {', '.join(map(str, made))}." if made else "Nothing was created.",
         next="\n".join([f"rollback acceptance --env {settings.environment} --older-than 0", *lines]),
     )

@@ -1,7 +1,7 @@
-"""The sandbox of one run: a function, a table, a bucket and three roles of its own, made when a fact first needs them.
+"""The sandbox of one run: a function, a table, a bucket and three roles, created when a fact first needs them.
 
-What is about to be made is noted before it is asked for, so that it is removed even where the answer is lost. Nothing
-here is named like anything of the environment, and nothing of the environment is read but its audit bucket's settings.
+A resource is noted before it is created, so that it is removed even if the response is lost. No name
+clashes with the environment's, and of the environment only the audit bucket's settings are read.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from rollback.aws.assume_role import clients_with
 from rollback.config.naming import arn
 
 T = TypeVar("T")
-# The session's name and source identity that the scratch roles ask for, and a name that they refuse.
+# The session name and source identity that the temporary roles require, and a name that they deny.
 PERSON, ANOTHER = "acceptance", "somebody-else"
-# Partition keys: those that the first role may write, and those that its denial names.
+# Partition keys: those that the first role may write, and those that it is denied.
 OWN, DENIED = "OWN#", "DENIED#"
 RUNTIME, MISSING_VERSION = "python3.12", "999"
 DENIALS = frozenset({"AccessDenied", "AccessDeniedException"})
-# Answers of a service that has not heard of a new role, or of a change to it, yet ("Changes that I make are not always
+# Errors of a service that does not see a new role, or a change of it, yet ("Changes that I make are not always
 # immediately visible", https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html).
 NOT_YET_A_ROLE = frozenset({"InvalidParameterValueException"})
 NOT_YET_A_PRINCIPAL = frozenset({"MalformedPolicyDocument"})
@@ -39,12 +39,12 @@ _LOOK = 1.0
 
 
 class Stopped(Exception):
-    """Somebody asked to stop."""
+    """Raised after Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What could not be removed, why, and the lines that remove it."""
+    """A resource that could not be removed, why, and the commands that remove it."""
 
     resource: Resource
     why: str
@@ -70,7 +70,7 @@ class ScratchFunction:
     versions: Sequence[Version]
 
     def read(self) -> dict[str, Any]:
-        """The alias, as GetAlias has it."""
+        """The alias, as GetAlias returns it."""
         answer: dict[str, Any] = self.lambda_.get_alias(FunctionName=self.name, Name=self.alias)
         return answer
 
@@ -80,7 +80,7 @@ class ScratchFunction:
         return answer
 
     def point(self, version: str, **weights: float) -> dict[str, Any]:
-        """The alias at a version, whatever it was before; `weights` is `v1=0.5` for half of the traffic at version 1."""
+        """Points the alias to a version; `weights` is `v1=0.5` for half of the traffic at version 1."""
         others = {name.removeprefix("v"): share for name, share in weights.items()}
         return self.update(
             FunctionVersion=version, RoutingConfig={"AdditionalVersionWeights": others}, Description=""
@@ -89,11 +89,11 @@ class ScratchFunction:
 
 @dataclass(kw_only=True)
 class Sandbox:
-    """What facts are tried in. `patience` is for how many seconds AWS may take to make something usable, `follows` after
-    how many an invocation through an alias has to run the version that the alias was moved to.
+    """What facts are tested in. `patience`: how many seconds AWS may take to make a resource usable; `follows`: after
+    how many seconds an invocation through an alias must run its new version.
 
-    `now` is AWS's time, `idle` a version of a function that a person says is Inactive, or None. `taken` gives clients
-    by service from the credentials of an answer of AssumeRole.
+    `now` is AWS's time, `idle` a function's version that should be Inactive, or None. `taken` makes clients
+    by service from an AssumeRole response.
     """
 
     account: Account
@@ -112,7 +112,7 @@ class Sandbox:
     # -- what facts use ----------------------------------------------------------------------------------
 
     def client(self, service: str) -> Any:
-        """A client under the caller's own credentials. That of Lambda is paced, as all of this tool's calls are."""
+        """A client with the caller's credentials. Calls to Lambda are paced, as everywhere in this tool."""
         if service == "lambda":
             return self.account.lambda_
         if service not in self._clients:
@@ -135,32 +135,32 @@ class Sandbox:
 
     @property
     def first_role(self) -> str:
-        """The ARN of a role that the caller may take under the name `PERSON` only.
+        """The ARN of a role that the caller may assume only under the name `PERSON`.
 
-        It may put items whose partition key begins with `OWN`, is denied those that begin with `DENIED`, and may take
+        It may put items whose partition key begins with `OWN`, is denied those that begin with `DENIED`, and may assume
         the second role.
         """
         return self._part("first role", self._first_role)
 
     @property
     def second_role(self) -> str:
-        """The ARN of a role that the first one's sessions may take under their source identity only."""
+        """The ARN of a role that the first role's sessions may assume only under their source identity."""
         return self._part("second role", self._second_role)
 
     @property
     def caller(self) -> str:
-        """The caller's ARN, as STS has it."""
+        """The caller's ARN, as STS returns it."""
         return self._part("caller", lambda: str(self.client("sts").get_caller_identity()["Arn"]))
 
     def take(self, role: str, name: str, source: str = "", by: Any = None) -> dict[str, Any]:
-        """AssumeRole, by the caller or with the STS client `by`."""
+        """Calls AssumeRole, as the caller or with the STS client `by`."""
         more = {"SourceIdentity": source} if source else {}
         sts = self.client("sts") if by is None else by
         answer: dict[str, Any] = sts.assume_role(RoleArn=role, RoleSessionName=name, **more)
         return answer
 
     def until(self, call: Callable[[], T], transient: frozenset[str]) -> T:
-        """What `call` answers, which is tried again for `patience` seconds while the answer is one of these errors."""
+        """The result of `call`, which is retried for `patience` seconds on these errors."""
         deadline = time.monotonic() + self.patience
         while True:
             try:
@@ -180,14 +180,14 @@ class Sandbox:
         return time.monotonic() - began
 
     def pause(self, seconds: float) -> None:
-        """Waits, unless somebody asks to stop meanwhile: raises `Stopped` then."""
+        """Waits. Raises `Stopped` on Ctrl-C."""
         if self.stop.wait(seconds):
             raise Stopped
 
     # -- what is made ------------------------------------------------------------------------------------
 
     def _part(self, name: str, make: Callable[[], T]) -> T:
-        """What `make` makes, once; where that failed, it fails for every fact alike."""
+        """The result of `make`, called once; a failure is repeated for every fact that needs it."""
         if name not in self._parts:
             try:
                 self._parts[name] = make()
@@ -200,10 +200,10 @@ class Sandbox:
 
     @contextmanager
     def _making(self, kind: Kind, name: str) -> Iterator[str]:
-        """Around the call that makes something: it is there, or may be, unless that was denied."""
+        """Wraps the call that creates a resource: unless the call is denied, the resource may exist."""
         resource = Resource(kind, name)
         self.made.append(resource)
-        self.notice(f"Making {resource}")
+        self.notice(f"Creating {resource}")
         try:
             yield name
         except ClientError as error:
@@ -294,7 +294,7 @@ class Sandbox:
                 Tags=self._tag_list,
             )
         self.wait(
-            "the scratch table is not active",
+            "the temporary table is not active",
             lambda: str(dynamodb.describe_table(TableName=name)["Table"]["TableStatus"]) == "ACTIVE",
         )
         return name
@@ -339,7 +339,7 @@ _TAKE = ["sts:AssumeRole", "sts:SetSourceIdentity"]
 
 
 def package(number: int) -> bytes:
-    """The code of a version: it answers its number, and the version that Lambda says it is."""
+    """The code of a version: it returns its number, and the version that Lambda reports."""
     code_ = (
         "def handler(event, context):\n"
         f"    return {{'code': {number}, 'version': context.function_version}}\n"
@@ -362,5 +362,5 @@ def _may_take(principal: dict[str, str]) -> dict[str, Any]:
 
 
 def _named(name: str) -> dict[str, Any]:
-    """The condition by which the trust of this tool's roles pins a session's name."""
+    """The condition by which this tool's trust policies require a session name."""
     return {"Condition": {"StringEqualsIfExists": {"sts:RoleSessionName": name, "sts:SourceIdentity": name}}}

@@ -1,1 +1,1 @@
-"""How the stack takes over resources that exist already."""
+"""How the stack imports resources that already exist."""

@@ -1,8 +1,8 @@
-"""Finds out what of the program's resources an account already has, and previews how the stack would import
+"""Finds which declared resources an account already has, and previews how the stack would import
 them.
 
-Nothing is written but the files that are asked for. Of the account only whether each thing exists is read;
-how it differs is left to the engine and its provider to report.
+Only the requested files are written. In the account only the existence of each resource is checked;
+the engine and its provider report how it differs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from rollback.targets.terraform import backend
 from rollback.targets.terraform.state_bucket import StateBucket
 
 IMPORT_FILE, RELEASE_FILE = "pulumi-import.json", "terraform-state-rm.sh"
-# What AWS says of something that is not there; a HEAD has only a number to say it with.
+# Error codes for something that does not exist; a HEAD request only returns a number.
 _ABSENT = {
     "404",
     "NoSuchBucket",
@@ -54,9 +54,9 @@ _ABSENT = {
 def discover(
     session: Session, ui: Ui, stopping: Callable[[], bool], *, foundation: bool = False
 ) -> ImportPlan:
-    """What the environment's stack can adopt, or that of its `foundation`.
+    """What the environment's stack, or that of its `foundation`, can import.
 
-    Raises `UsageError` where there is no such stack, `Refused` where it has what is the foundation's, `RollbackError`
+    Raises `UsageError` where there is no such stack, `Refused` where it still has resources of the foundation, `RollbackError`
     where its program does not run, or where something that exists cannot be imported.
     """
     settings, account = session.settings, session.account
@@ -65,7 +65,7 @@ def discover(
     project = update_history.project_name(safe_yaml.read(session.root / PROJECT_FILE, session.root))
     watch = CommandWatch(seconds=settings.rto.infrastructure * 60, stopping=stopping)
     named = update_history.stack_name(engine, project, _stack(session, foundation=foundation))
-    ui.start("Asking the engine what the program declares", 0)
+    ui.start("Reading what the program declares (pulumi preview)", 0)
     try:
         with named as name:
             state = foundations.exported(name)
@@ -89,7 +89,7 @@ def discover(
 
 
 def checked(folder: Path) -> None:
-    """Raises `UsageError` where `folder` can be none to write to, before anything is looked at."""
+    """Raises `UsageError` where `folder` cannot be written to, before anything is read."""
     try:
         wrong = "" if not folder.exists() or folder.is_dir() else "it is a file"
     except (OSError, ValueError) as error:
@@ -103,18 +103,18 @@ def _stack(session: Session, *, foundation: bool) -> str:
 
 
 def _folder(settings: Settings) -> str:
-    """Where the Terraform configuration is; that folder where there is none, and so nothing that it holds."""
+    """The folder of the Terraform configuration, even if it does not exist."""
     return settings.terraform.folder if settings.terraform else "."
 
 
 def write(adoption: ImportPlan, folder: Path, settings: Settings) -> list[Path]:
-    """Writes the import file and, where there are any, the lines for Terraform. Raises `UsageError` where it cannot."""
+    """Writes the import file and, if there are any, the commands for Terraform. Raises `UsageError` where it cannot."""
     files = {IMPORT_FILE: json.dumps(adoption.imports, indent=2) + "\n"} if adoption.adopted else {}
     if adoption.held:
         lines = import_ids.releases(adoption, tool=tool(), folder=_folder(settings))
         head = [
             "#!/bin/sh",
-            f"# Terraform forgets what the stack {settings.environment} has. Nothing is destroyed.",
+            f"# Removes from Terraform's state what the stack {settings.environment} has. Nothing is destroyed.",
             "set -eu",
         ]
         files[RELEASE_FILE] = "\n".join([*head, *lines, ""])
@@ -129,7 +129,7 @@ def write(adoption: ImportPlan, folder: Path, settings: Settings) -> list[Path]:
 
 def _unwritable(folder: Path, why: str) -> UsageError:
     return UsageError(
-        f"--write {str(folder)[:80]!a} is not a folder that can be written to: {why}.",
+        f"--write {str(folder)[:80]!a} cannot be written to: {why}.",
         code=Code.OUTPUT_UNWRITABLE,
         next="--write DIR",
     )
@@ -165,7 +165,7 @@ def commands(
 
 
 def tool() -> str:
-    """What Terraform is called here."""
+    """The Terraform program's name."""
     return next((name for name in NAMES if shutil.which(name)), NAMES[0])
 
 
@@ -180,12 +180,12 @@ def _held(session: Session, everything: Sequence[Declared], ui: Ui) -> tuple[str
     try:
         where = backend.deployed(session.root, UNKNOWN, session.settings)
     except RollbackError as error:
-        ui.notice(f"What Terraform holds is not seen here: {error.what}")
+        ui.notice(f"Terraform's state could not be checked: {error.what}")
         return ()
     state = StateBucket(session.account, where).state()
     if import_ids.sealed(state):
         ui.notice(
-            f"Terraform's state {where} is encrypted: what it holds is not seen here. Its own list (state list) says "
+            f"Terraform's state {where} is encrypted and could not be checked. Its own command (state list) shows "
             "it."
         )
     return import_ids.held(state, everything, _iam(session.account))
@@ -197,7 +197,7 @@ _Clients = Mapping[str, Any]
 
 
 def _existing(account: Account, everything: Sequence[Declared]) -> list[Declared]:
-    """Those that the stack does not have and the account has."""
+    """Those that the account has and the stack does not."""
     clients = {name: account.client(name) for name in ("iam", "s3")} | {
         "dynamodb": account.dynamodb,
         "lambda": account.lambda_,
@@ -219,7 +219,7 @@ def _exists(clients: _Clients, one: Declared) -> bool:
 
 
 def _call(service: str, method: str, parameter: str) -> Callable[[_Clients, str], bool]:
-    """A look that is one call: it fails where the thing is not there."""
+    """A check that is one call, which fails if the resource does not exist."""
 
     def look(clients: _Clients, identifier: str) -> bool:
         getattr(clients[service], method)(**{parameter: identifier})
@@ -247,7 +247,7 @@ def _alias(clients: _Clients, identifier: str) -> bool:
 
 
 def _versioned(clients: _Clients, identifier: str) -> bool:
-    """A bucket that never was says nothing of it."""
+    """A bucket that was never versioned returns no status."""
     return "Status" in clients["s3"].get_bucket_versioning(Bucket=identifier)
 
 

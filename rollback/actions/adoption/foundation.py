@@ -1,8 +1,8 @@
-"""Takes the foundation out of the stack of an environment that was once declared as one.
+"""Removes the foundation from the state of an environment's stack, where both were once one stack.
 
-What an administrator declares has a stack of its own since, whose state holds what the account itself has
-(`rollback adopt --foundation`). Nothing is carried over from the old state: the deployer could write to it, and what
-he wrote there would be done as the administrator. It only forgets, which asks no provider and changes nothing in the
+The foundation now has a separate stack, whose state is imported from the account
+(`rollback adopt --foundation`). Nothing is copied from the old state: the deployer could write to it, and the
+administrator would then apply it. Removing from the state calls no provider and changes nothing in the
 account.
 """
 
@@ -33,8 +33,8 @@ Exported = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
-    """What the stack still has of the foundation, `held`, each as `TYPE NAME`; what of it the foundation's own stack
-    lacks, `lacking`; and the stack's state without it, `rest`.
+    """`held`: resources of the foundation that the stack still has, each as `TYPE NAME`; `lacking`: those that the
+    foundation's stack does not have; `rest`: the stack's state without them.
     """
 
     held: tuple[str, ...]
@@ -43,12 +43,12 @@ class Split:
 
 
 def is_foundations(urn: str) -> bool:
-    """Whether a resource is one of the foundation's components, or in one."""
+    """Whether a resource is one of the foundation's components, or inside one."""
     return not COMPONENTS.isdisjoint(urn.split("::")[2].split("$"))
 
 
 def split(stack: Exported, foundation: Exported) -> Split:
-    """What is to be taken out of the exported `stack`, for which the exported `foundation` is looked at. Pure."""
+    """Compares the exported `stack` with the exported `foundation`. Pure."""
     kept = [one for one in _resources(stack) if not is_foundations(one["urn"])]
     used = {str(one.get("provider", "")).rpartition("::")[0] for one in kept}
     kept = [one for one in kept if not one["type"].startswith(_PROVIDER) or one["urn"] in used]
@@ -67,27 +67,27 @@ def split(stack: Exported, foundation: Exported) -> Split:
 
 
 def refuse_unsplit(stack: Exported, settings: Settings) -> None:
-    """Raises `Refused` where the environment's stack still has what is the foundation's."""
+    """Raises `Refused` where the environment's stack still has resources of the foundation."""
     if _names(stack):
         raise Refused(
-            f"The stack {settings.environment} still has what is in the stack "
-            f"{settings.names.foundation_stack} now: pulumi up would delete it.",
+            f"The stack {settings.environment} still has resources that now belong to the stack "
+            f"{settings.names.foundation_stack}: pulumi up would delete them.",
             code=Code.WOULD_DESTROY,
             changed="Nothing was changed.",
-            next=f"As an administrator: {command(settings.environment)}",
+            next=f"{command(settings.environment)}  # as an administrator",
         )
 
 
 def command(environment: str) -> str:
-    """What is typed for it."""
+    """The command that does it."""
     return f"rollback foundation split --env {environment}"
 
 
 def take_out(session: Session, *, dry_run: bool) -> Split:
-    """Has the stack forget what the foundation's stack has; done again, it finds nothing left.
+    """Removes from the stack's state what the foundation's stack has. Idempotent.
 
-    Raises `UsageError` where one of the stacks is not there; `Refused` where somebody is at the stack, or where the
-    foundation's does not have everything yet.
+    Raises `UsageError` where one of the stacks does not exist; `Refused` where the stack is locked, or where the
+    foundation's stack does not have every resource yet.
     """
     settings = session.settings
     project = update_history.project_name(safe_yaml.read(session.root / PROJECT_FILE, session.root))
@@ -100,7 +100,7 @@ def take_out(session: Session, *, dry_run: bool) -> Split:
         found = split(exported(stack), exported(foundation))
         if found.lacking:
             raise Refused(
-                f"The stack {foundation.stack} does not have: {', '.join(found.lacking)}. Nobody would look after it.",
+                f"The stack {foundation.stack} does not have: {', '.join(found.lacking)}. No stack would manage them.",
                 code=Code.NOT_DECLARED,
                 changed="Nothing was changed.",
                 next=f"rollback adopt --env {settings.environment} --foundation --write "
@@ -114,10 +114,10 @@ def take_out(session: Session, *, dry_run: bool) -> Split:
         )
         if held := locks.held():
             raise Refused(
-                f"Somebody is at the stack {settings.environment}: {held[0]}.",
+                f"Another operation holds the stack {settings.environment}: {held[0]}.",
                 code=Code.STATE_LOCKED,
                 changed="Nothing was changed.",
-                next=f"Once it is over: {command(settings.environment)}",
+                next=f"{command(settings.environment)}  # after that operation has ended",
             )
         if found.held and not dry_run:
             stack.imported(found.rest)
@@ -125,7 +125,7 @@ def take_out(session: Session, *, dry_run: bool) -> Split:
 
 
 def exported(stack: StackName) -> Exported:
-    """The state of a stack, its secrets encrypted. Raises `UsageError` where there is no such stack."""
+    """The exported state of a stack, with encrypted secrets. Raises `UsageError` where there is no such stack."""
     try:
         return stack.exported()
     except EngineError as error:
@@ -143,7 +143,7 @@ def _resources(stack: Exported) -> list[Mapping[str, Any]]:
 
 
 def _names(stack: Exported) -> list[str]:
-    """What is the foundation's, as `TYPE NAME`: the same in both stacks."""
+    """The foundation's resources as `TYPE NAME`, which is the same in both stacks."""
     return [
         f"{one['type']} {one['urn'].rpartition('::')[2]}"
         for one in _resources(stack)

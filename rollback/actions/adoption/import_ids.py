@@ -1,8 +1,8 @@
 """Import ids: under which id each existing resource is imported into the stack, and how the import file is
 made. Pure.
 
-Which resources are declared is taken from the engine's preview: there is no second list. Here is only what no
-preview has: the id by which each type is imported ("Import" in the provider's pages,
+The engine's preview lists the declared resources; here is only what no
+preview contains: the id by which each type is imported ("Import" in the provider's pages,
 https://www.pulumi.com/registry/packages/aws/api-docs/), and which of Terraform's types is the same thing.
 """
 
@@ -33,11 +33,11 @@ Arn = Callable[[str], str]
 _TABLE = "aws:dynamodb/table:Table"
 _POLICY = "aws:iam/policy:Policy"
 _BUCKET = "aws:s3/bucket:Bucket"
-# Of what ids are made.
+# The inputs that ids are made of.
 _NOTICED = ("bucket", "functionName", "name", "policyArn", "role", "url")
 # All of a resource's tags, those of the provider included: they follow `tags`.
 _ECHOES = {"tagsAll"}
-# Whom an identity provider issues tokens for.
+# The audiences of an identity provider.
 _AUDIENCES = "clientIdLists"
 # The stack itself and its providers.
 _ENGINES = "pulumi:"
@@ -126,9 +126,9 @@ KINDS: Mapping[str, ImportKind] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Declared:
-    """One resource of the program. `id` is what it is imported by; None for a type that is not known here.
+    """One resource of the program. `id` is its import id; None for a type that is not known here.
 
-    `in_stack`: the stack has it already.
+    `in_stack`: the stack already has it.
     """
 
     urn: str
@@ -138,7 +138,7 @@ class Declared:
 
     @property
     def name(self) -> str:
-        """What a person calls it: its id without what every ARN has."""
+        """The displayed name: its id without the common part of ARNs."""
         return re.sub(r"arn:aws[a-z-]*:iam::\d*:", "", self.id or self.urn.rpartition("::")[2])
 
     @property
@@ -148,8 +148,8 @@ class Declared:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Importable:
-    """A declared resource that the stack does not have: its state in the account, and by which of its
-    properties `pulumi up` would then change or replace it.
+    """A declared resource that the stack does not have: its state in the account, and which of its
+    properties make `pulumi up` change or replace it after the import.
     """
 
     declared: Declared
@@ -158,22 +158,22 @@ class Importable:
 
     @property
     def then(self) -> str:
-        """What will happen to it."""
+        """What will happen to it, in words."""
         listed = ", ".join(self.properties)
         return {
             ImportState.exists: "adopted",
             ImportState.differs: f"adopted; pulumi up then changes {listed}",
             ImportState.replaced: f"refused: pulumi up would replace it for {listed}",
-            ImportState.missing: "pulumi up makes it",
-            ImportState.unseen: "not looked for: pulumi up makes it",
+            ImportState.missing: "pulumi up creates it",
+            ImportState.unseen: "not checked: pulumi up creates it",
         }[self.state]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportPlan:
-    """What the stack does not have of what the program declares: `found`; the import file for what exists of
-    it, `imports` (`{"nameTable": {name: urn}, "resources": [{"type", "name", "id", …}]}`); and `held`, the
-    addresses under which Terraform holds something that is the program's.
+    """`found`: the declared resources that the stack does not have; `imports`: the import file for those that
+    exist (`{"nameTable": {name: urn}, "resources": [{"type", "name", "id", …}]}`); `held`: the
+    Terraform addresses of declared resources.
     """
 
     found: tuple[Importable, ...]
@@ -190,12 +190,12 @@ class ImportPlan:
 
     @property
     def as_it_is(self) -> bool:
-        """Whether nothing is left to do for `pulumi up`, once all is adopted."""
+        """Whether `pulumi up` has nothing to change after the import."""
         return all(one.state is ImportState.exists for one in self.found)
 
 
 def declared(forecast: Forecast, arn: Arn) -> tuple[Declared, ...]:
-    """The program's resources; neither components nor providers, which are nothing in an account."""
+    """The program's resources; without components and providers, which do not exist in an account."""
     steps = {step.urn: step for step in forecast.steps if step.op != DELETE}
     made: dict[str, Declared] = {}
 
@@ -222,7 +222,7 @@ def declared(forecast: Forecast, arn: Arn) -> tuple[Declared, ...]:
 def import_file(forecast: Forecast, wanted: Collection[Declared]) -> dict[str, Any]:
     """The engine's import file (`ImportPlan.imports`) with `wanted` in it, their ids filled in.
 
-    All components are kept: they exist in the stack alone, and the resources in them need them.
+    All components are kept: they exist only in the stack, and their resources need them.
     """
     ids = {one.urn: one.id for one in wanted}
     kept = []
@@ -241,7 +241,7 @@ def found(
 ) -> tuple[Importable, ...]:
     """The state of each resource that the stack does not have.
 
-    `existing` are the URNs of what the account has, `then` what the engine would do once it is imported.
+    `existing`: URNs of the resources that the account has; `then`: the preview after the import.
     """
     steps = {step.urn: step for step in then}
     made = []
@@ -262,7 +262,7 @@ def found(
 
 
 def _named_property(name: str, step: PreviewStep) -> str:
-    """A property that changes; of an identity provider's audiences, which the whole account shares, those that go."""
+    """A property that changes; for an identity provider, which the whole account shares, also the audiences that would be removed."""
     if name != _AUDIENCES:
         return name
     before, after = ((side or {}).get(name) or () for side in (step.old, step.new))
@@ -271,9 +271,9 @@ def _named_property(name: str, step: PreviewStep) -> str:
 
 
 def held(state: Mapping[str, Any], everything: Sequence[Declared], arn: Arn) -> tuple[str, ...]:
-    """The addresses under which a Terraform state (its JSON) holds what the program declares.
+    """The addresses under which a Terraform state (its JSON) manages what the program declares.
 
-    Everything else in it stays Terraform's. Raises `UsageError` where `state` is malformed.
+    Everything else is ignored. Raises `UsageError` where `state` is malformed.
     """
     ours = {(KINDS[one.type].terraform, one.id) for one in everything if one.type in KINDS}
     types = {kind.terraform: kind for kind in KINDS.values()}
@@ -289,7 +289,7 @@ def held(state: Mapping[str, Any], everything: Sequence[Declared], arn: Arn) -> 
                     addresses[_address(resource, instance.get("index_key"))] = None
     except (AttributeError, KeyError, TypeError):
         raise UsageError(
-            "What is kept as Terraform's state is none that Terraform has written.", code=Code.STATE_INVALID
+            "The file in Terraform's backend is not a Terraform state.", code=Code.STATE_INVALID
         ) from None
     return tuple(addresses)
 
@@ -302,7 +302,7 @@ def sealed(state: Mapping[str, Any]) -> bool:
 
 
 def refuse(adoption: ImportPlan) -> None:
-    """Raises `Refused` naming what `pulumi up` would replace, and what to do about each."""
+    """Raises `Refused` naming each resource that `pulumi up` would replace, and a remedy."""
     if not adoption.replaced:
         return
     lines = [
@@ -310,13 +310,13 @@ def refuse(adoption: ImportPlan) -> None:
         for one in adoption.replaced
     ]
     raise Refused(
-        "\n".join(["What exists cannot be adopted, pulumi up would replace it:", *lines]),
+        "\n".join(["Existing resources cannot be adopted, because pulumi up would replace them:", *lines]),
         code=Code.WOULD_DESTROY,
     )
 
 
 def commands(adoption: ImportPlan, stack: str, file: str, *, tool: str, folder: str) -> list[str]:
-    """What to type, in order, in the checkout's folder: nothing in it changes the account before `pulumi up`.
+    """The commands, in order, for the checkout's folder: nothing changes the account before `pulumi up`.
 
     `stack` is the stack's name, `file` is the import file; `tool` is Terraform or OpenTofu, `folder` where its configuration is.
     """
@@ -332,7 +332,7 @@ def commands(adoption: ImportPlan, stack: str, file: str, *, tool: str, folder: 
 
 
 def releases(adoption: ImportPlan, *, tool: str, folder: str) -> list[str]:
-    """The lines by which Terraform forgets what the program declares; nothing is destroyed by them."""
+    """The commands that remove declared resources from Terraform's state; they destroy nothing."""
     return [f"{tool} -chdir={folder} state rm {shlex.quote(address)}" for address in adoption.held]
 
 
@@ -369,12 +369,12 @@ def _camel(name: str) -> str:
 def _remedy(one: Declared) -> str:
     if one.type == _TABLE:
         return (
-            "Such a table is not this ledger: back it up (aws dynamodb create-backup), delete it once nobody "
-            "needs it, and adopt again; or give this project another prefix in Pulumi.yaml."
+            "This table cannot be the ledger: back it up (aws dynamodb create-backup), delete it when nothing "
+            "uses it, and run adopt again; or use another prefix in Pulumi.yaml."
         )
     if one.type == _BUCKET:
         return (
-            "A bucket gets its lock later, too: aws s3api put-object-lock-configuration --bucket "
-            f"{one.id} --object-lock-configuration ObjectLockEnabled=Enabled, once it is versioned."
+            "Object lock can be enabled on an existing bucket: aws s3api put-object-lock-configuration --bucket "
+            f"{one.id} --object-lock-configuration ObjectLockEnabled=Enabled, after enabling versioning."
         )
-    return "Remove it by hand once nothing uses it, and adopt again: pulumi up makes what is missing."
+    return "Delete it when nothing uses it, and run adopt again: pulumi up creates it."

@@ -1,1 +1,1 @@
-"""Which functions an environment has: proposed from what its account has, and written down after a person's yes."""
+"""The catalogue of an environment's functions: proposed from its account, and written after a confirmation."""

@@ -1,4 +1,4 @@
-"""The files by which a repository's CI calls this command (`model.ci_files`), with the environments that are there."""
+"""The files by which a repository's CI calls this command (`model.ci_files`), with all environments of the folder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rollback.model.proposal import Proposal
 
 
 def files(system: str, pinned: Pin | None, proposal: Proposal, place: Path, folder: Path) -> tuple[File, ...]:
-    """What `system` (`ci_files.GITHUB` or `GITLAB`) needs; paths are below the repository's top. None for no system.
+    """The files for `system` (`ci_files.GITHUB` or `GITLAB`), with paths below the repository's top; empty without a system.
 
-    `place` has the settings, of other environments, too; `folder` is where that is below the repository's top.
+    `place` is the folder of the settings; `folder` is its path below the repository's top.
     """
     if pinned is None:
         return ()

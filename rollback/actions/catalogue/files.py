@@ -1,4 +1,4 @@
-"""Files that are proposed, what they would change, and how they are written."""
+"""Proposed files: what they would change, and how they are written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollback.config import settings as configured
 from rollback.core import bounded_file, safe_yaml
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 
-# Where a folder has something of its own: nothing else is called so by usage.
+# The subfolder to use if the current one is not empty.
 FOLDER = "rollbacks"
 
 
@@ -41,14 +41,14 @@ class Change:
 
     @property
     def kind(self) -> str:
-        """`new`, `unchanged`, or `differs`: somebody wrote what is there, and it would be lost."""
+        """`new`, `unchanged`, or `differs`: the existing text would be lost."""
         if self.before is None:
             return "new"
         return "unchanged" if self.before == (self.file.link or self.file.text) else "differs"
 
     @property
     def diff(self) -> str:
-        """As `diff -u` has it; empty where nothing would change."""
+        """A unified diff; empty where nothing would change."""
         after = self.file.link or self.file.text
         lines = difflib.unified_diff(
             (self.before or "").splitlines(),
@@ -61,7 +61,7 @@ class Change:
 
 
 def changes(folder: Path, files: Iterable[File]) -> tuple[Change, ...]:
-    """What writing files in a folder would do. Raises `UsageError` for what is there and cannot be read."""
+    """What writing files in a folder would do. Raises `UsageError` for a file that cannot be read."""
     return tuple(Change(folder=folder, file=one, before=_before(folder / one.path, one)) for one in files)
 
 
@@ -73,13 +73,13 @@ def _before(place: Path, file: File) -> str | None:
     try:
         return bounded_file.content(place, safe_yaml.MAX_BYTES).decode("utf-8", "replace")
     except bounded_file.UnreadableFile as error:
-        raise UsageError(f"{place} cannot be read: {error}.", code=Code.FOLDER_IN_USE) from None
+        raise UsageError(f"Cannot read {place}: {error}.", code=Code.FOLDER_IN_USE) from None
 
 
 def write(wanted: Iterable[Change]) -> tuple[Path, ...]:
-    """Writes what is new or differs; each file is there as a whole or not at all. Returns what was written.
+    """Writes what is new or differs, each file atomically. Returns what was written.
 
-    Raises `RollbackError` where a file cannot be written, or is not as it was when its change was shown.
+    Raises `RollbackError` where a file cannot be written, or was changed after its diff was shown.
     """
     written: list[Path] = []
     for one in wanted:
@@ -87,17 +87,17 @@ def write(wanted: Iterable[Change]) -> tuple[Path, ...]:
             continue
         if _before(one.place, one.file) != one.before:
             raise Refused(
-                f"{one.place} was changed meanwhile.",
+                f"{one.place} was changed by something else in the meantime.",
                 code=Code.CHANGED_BY_OTHERS,
                 changed=_written(written),
-                next="Type it again.",
+                next="Run the same command again.",
             )
         try:
             one.place.parent.mkdir(parents=True, exist_ok=True)
             _replace(one)
         except OSError as error:
             raise RollbackError(
-                f"{one.place} cannot be written: {error.strerror}.",
+                f"Cannot write {one.place}: {error.strerror}.",
                 code=Code.OUTPUT_UNWRITABLE,
                 changed=_written(written),
             ) from error
@@ -123,10 +123,10 @@ def _replace(one: Change) -> None:
 
 
 def choose_folder(start: Path, named: str = "") -> Path:
-    """Where an environment is declared: in the folder that is named, where others of it are, or in one of its own.
+    """The folder for an environment's files: the named one, that of other environments, or a new one.
 
-    The current folder takes it where it is empty but for hidden files. Raises `UsageError` for a folder that another
-    Pulumi program has, or that is none.
+    The current folder is used if it only has hidden files. Raises `UsageError` for a folder of another
+    Pulumi program, or for something that is not a folder.
     """
     try:
         return _chosen(start, named)
@@ -154,9 +154,9 @@ def _chosen(start: Path, named: str) -> Path:
         folder = start if empty else start / FOLDER
     if (folder / configured.PROJECT_FILE).exists() and not configured.has_settings(folder):
         raise UsageError(
-            f"{folder} has another Pulumi program.",
+            f"{folder} contains another Pulumi program.",
             code=Code.FOLDER_IN_USE,
-            next=f"Name another folder: --folder {FOLDER}",
+            next=f"Use another folder: --folder {FOLDER}",
         )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.", code=Code.FOLDER_IN_USE, next="--folder DIR")
@@ -164,7 +164,7 @@ def _chosen(start: Path, named: str) -> Path:
 
 
 def _known(start: Path) -> Path | None:
-    """The folder that has settings already: here, above in the same repository, or in one of the usual name below."""
+    """The folder that already has settings: the current one, one above in the same repository, or the usual subfolder."""
     above = [start, *start.parents]
     top = next((number for number, folder in enumerate(above) if (folder / ".git").exists()), 0)
     return next(

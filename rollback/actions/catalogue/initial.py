@@ -1,4 +1,4 @@
-"""A new environment's files, from a proposal; and what a person types next."""
+"""The files of a new environment, from a proposal, and what to type next."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ PROGRAM, REQUIREMENTS = "__main__.py", "requirements.txt"
 
 
 def files(folder: Path, proposed: Proposal) -> tuple[File, ...]:
-    """All files of an environment. What a folder has of it already, for other environments, stays as it is; so does what
-    Pulumi and people have written into the environment's own.
+    """All files of an environment. Existing settings of other environments are kept, and so is what
+    Pulumi and people wrote into this environment's file.
 
-    Raises `UsageError` where what would be written does not load.
+    Raises `UsageError` where the resulting settings are not valid.
     """
     environment, settings = proposed.environment, proposal.settings_of(proposed)
     project_file = folder / configured.PROJECT_FILE
@@ -39,7 +39,7 @@ def files(folder: Path, proposed: Proposal) -> tuple[File, ...]:
         shared = safe_yaml.read(project_file, folder)
         document = safe_yaml.mapping(configured.PROJECT_FILE, shared)
         name, given = str(document["name"]), document.get("config") or {}
-        # What all share, and what this one has of its own.
+        # The shared settings, and those of this environment.
         own_too = {"prefix": proposed.prefix, "alias": proposed.alias}
         settings = {key: value for key, value in own_too.items() if _of(given, name, key) != value} | settings
         if _of(given, name, "protectedBranch"):
@@ -66,8 +66,8 @@ def files(folder: Path, proposed: Proposal) -> tuple[File, ...]:
 
 
 def protected_branch(folder: Path) -> str:
-    """The branch whose settings count in the repository that a folder is in: `main`, or `master`; where there is
-    neither, the remote's default branch, or the one that is checked out.
+    """The branch to protect in a folder's repository: `main`, or `master`; if there is
+    neither, the remote's default branch, or the current one.
     """
     top = repository(folder)
     if top is None or shutil.which("git") is None:
@@ -81,12 +81,12 @@ def protected_branch(folder: Path) -> str:
 
 
 def repository(folder: Path) -> Path | None:
-    """The top of the repository that a folder is in, or would be; None where there is none."""
+    """The top of the repository of a folder, which may not exist yet; None without a repository."""
     return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
 
 
 def shared(folder: Path, key: str) -> str:
-    """A setting that the environments in a folder share; empty where there are none."""
+    """A shared setting of the environments in a folder; empty without any."""
     file = folder / configured.PROJECT_FILE
     if not file.is_file():
         return ""
@@ -95,15 +95,15 @@ def shared(folder: Path, key: str) -> str:
 
 
 def _of(given: dict[str, Any], name: str, key: str) -> Any:
-    """A setting of a project's file."""
+    """A setting in a project file's content."""
     value = given.get(key, given.get(f"{name}:{key}"))
     return value.get("value", value.get("default")) if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """What of an environment is there already: which `buckets`, the `stacks` whose state is in them, whether its files
-    are `committed`, its foundation and its own stack are declared, and a release is `recorded`.
+    """The steps already done for an environment: existing `buckets`, the `stacks` whose state is in them, whether its files
+    are `committed`, the foundation and the environment's stack are deployed, and a release is `recorded`.
     """
 
     buckets: frozenset[str] = frozenset()
@@ -115,8 +115,8 @@ class Done:
 
 
 def done(folder: Path, environment: str, visitor: Visitor, tables: Container[str]) -> Done:
-    """Looks at an environment whose files are in a folder; `tables` are the account's. What may not be asked is not
-    there.
+    """Checks an environment whose files are in a folder; `tables` are the account's. What the caller may not read counts as
+    missing.
     """
     settings = configured.load(folder, environment)
     names = settings.names
@@ -142,15 +142,15 @@ def done(folder: Path, environment: str, visitor: Visitor, tables: Container[str
 
 
 def steps(folder: Path, start: Path, proposed: Proposal, there: Done) -> tuple[str, ...]:
-    """What to type next, line by line, from the current folder `start`, without what is `there`.
+    """What to type next, line by line, in the current folder `start`, without the steps that are `there`.
 
-    What is declared is declared again where its files are not committed as they are.
+    Stacks are deployed again where their files have uncommitted changes.
     """
     environment = proposed.environment
     lines = [] if folder == start else [f"cd {shlex.quote(_shown(folder, start))}"]
     founded, declared = (one and there.committed for one in (there.foundation, there.declared))
     if founded and declared and there.recorded:
-        return (*lines, f"rollback status --env {environment}  # all of it is there")
+        return (*lines, f"rollback status --env {environment}  # everything is set up")
     if find_spec("rollback.components") is None or find_spec("pulumi_aws") is None:
         lines.append("pip install -r requirements.txt")
     if repository(folder) is None:
@@ -170,20 +170,20 @@ def steps(folder: Path, start: Path, proposed: Proposal, there: Done) -> tuple[s
 
 
 def _declaring(proposed: Proposal, there: Done, *, founded: bool, declared: bool) -> Iterator[str]:
-    """What declares the foundation and the environment's own stack, and takes the role of who does the second."""
+    """The commands that deploy the foundation, take the deployer's role, and deploy the environment's stack."""
     environment = proposed.environment
     names = Names(proposed.prefix, environment)
     permission_set = proposed.permission_sets.get("deployers", "")
     if not (founded and declared):
         yield "export PULUMI_CONFIG_PASSPHRASE=''"
-    # Where people come by permission sets, the foundation's stack names them.
+    # With permission sets, the foundation's stack outputs their names.
     if not founded or (permission_set and not declared):
         yield f"export PULUMI_BACKEND_URL='{bucket_url(proposed.foundation_bucket, proposed.region)}'"
     if not founded and names.foundation_stack not in there.stacks:
         yield f"pulumi stack init {names.foundation_stack}"
     if not there.committed:
         yield f"git add {configured.PROJECT_FILE} Pulumi.{environment}*.yaml {PROGRAM} {REQUIREMENTS}"
-        yield f"git commit --message 'Releases of {environment} can be rolled back'"
+        yield f"git commit --message 'Add {environment}: its releases can be rolled back'"
     if not founded:
         yield f"pulumi up --stack {names.foundation_stack}"
     acting = acting_as_deployer(names, permission_set)
@@ -196,14 +196,14 @@ def _declaring(proposed: Proposal, there: Done, *, founded: bool, declared: bool
 
 
 def acting_as_deployer(names: Names, permission_set: str) -> tuple[str, ...]:
-    """What to type once the foundation is there, before the environment's own stack, which somebody who deploys declares."""
+    """The commands between the foundation and the environment's stack, which a deployer declares."""
     if permission_set:
         return (
             f"pulumi stack output permissionSets --stack {names.foundation_stack}",
             f"export AWS_PROFILE={permission_set}",
         )
     return (
-        f"rollback login --env {names.environment} --role deployer  # its lines go into ~/.aws/config, once",
+        f"rollback login --env {names.environment} --role deployer  # add its output to ~/.aws/config, once",
         f"export AWS_PROFILE=deployer-{names.environment}",
     )
 

@@ -1,4 +1,4 @@
-"""An environment's catalogue beside what its account has now: what is new, gone or renamed, and the file after that."""
+"""Compares an environment's catalogue with its account: new, missing and renamed functions, and the updated file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from rollback.model.found import Deletes, Found, FoundFunction
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Synced:
-    """What differs, and the change of the environment's file; None where nothing would change.
+    """The differences, and the change of the environment's file; None without a change.
 
-    `elsewhere` are the stacks of functions that were not looked at, since nothing of the catalogue is in them;
-    `unlisted` are functions without a stack that were not looked at either, since they are called otherwise;
-    `deletes` are stacks of new functions that delete the version before; `unlooked` says
-    in words what could not be read.
+    `elsewhere`: stacks that were not checked, because they contain no function of the catalogue;
+    `unlisted`: functions without a stack that were not checked, because their names differ;
+    `deletes`: stacks of new functions that delete the previous version; `unlooked`:
+    texts that say what could not be read.
     """
 
     difference: Difference
@@ -41,10 +41,10 @@ class Synced:
 
 
 def compare(session: Session, selection: Selection, progress: Progress) -> Synced:
-    """Reads the account, and decides. New are functions of the catalogue's stacks, or named as one of its functions but
-    for the last word, or those that `selection` names, where they have the alias.
+    """Reads the account and compares. New are functions of the catalogue's stacks, those named like one of its functions
+    except for the last word, or those in `selection`, if they have the alias.
 
-    Raises `UsageError` where nothing of the catalogue would be left, or one to be left out is not there.
+    Raises `UsageError` where the catalogue would be empty, or where an excluded function does not exist.
     """
     settings, visitor = session.settings, inventory.of(session.account)
     found = inventory.find(visitor, progress)
@@ -68,7 +68,7 @@ def compare(session: Session, selection: Selection, progress: Progress) -> Synce
         own,
         details.paths,
         settings.environment,
-        # Where the stack makes the aliases, a new function has none yet.
+        # If the stack creates the aliases, a new function has none yet.
         without_alias=() if settings.declare_aliases else lacking,
     )
     return Synced(
@@ -88,13 +88,13 @@ def compare(session: Session, selection: Selection, progress: Progress) -> Synce
 
 
 def must_be_there(found: Found, selection: Selection) -> None:
-    """Raises `UsageError` where a function that is to be left out is not in the account: its name may be misspelt."""
+    """Raises `UsageError` where an excluded function is not in the account: its name may be misspelt."""
     if missing := catalogue.unknown(found.functions, selection):
         close = nearest(missing[0], [one.name for one in found.functions])
         raise UsageError(
             f"--except {missing[0][:80]!a}: account {found.account} has no such function in {found.region}.{close}",
             code=Code.NOTHING_FOUND,
-            next="Name a function of the account: --except NAME",
+            next="--except NAME",
         )
 
 
@@ -103,9 +103,9 @@ def _change(session: Session, differs: Difference, own: Sequence[FoundFunction])
     services = catalogue.updated(settings.services, differs)
     if not services:
         raise UsageError(
-            f"None of the functions of {settings.environment} is in account {settings.account} any more.",
+            f"Account {settings.account} has none of the functions of {settings.environment}.",
             code=Code.NOTHING_FOUND,
-            next=f"rollback init --env {settings.environment}  # where account and region are right",
+            next=f"rollback init --env {settings.environment}  # if account and region are right",
         )
     shared = safe_yaml.read(root / configured.PROJECT_FILE, root)
     path = configured.stack_file(root, settings.environment)
@@ -115,7 +115,7 @@ def _change(session: Session, differs: Difference, own: Sequence[FoundFunction])
         return None
     new = {full for entries in differs.new.values() for full in entries.values()}
     stacks = {*settings.cloudformation_stacks, *(one.stack for one in own if one.name in new and one.stack)}
-    # Where others of the catalogue's are listed, which the roles may read.
+    # New functions go where the catalogue already lists some, so that the roles may read them.
     if settings.cloudformation_stacks and stacks != set(settings.cloudformation_stacks):
         text = project_files.with_setting(text, name, "cloudformationStacks", sorted(stacks)) or text
     configured.parse(settings.environment, shared, text)
@@ -124,11 +124,11 @@ def _change(session: Session, differs: Difference, own: Sequence[FoundFunction])
 
 
 def steps(settings: Settings, synced: Synced) -> tuple[str, ...]:
-    """What to type after it is written: roles are allowed functions one by one, and the stack may make their aliases."""
+    """What to type after writing: the roles' policies list functions, and the stack may create their aliases."""
     names = settings.names
     path = "" if synced.change is None else synced.change.file.path
     return (
-        f"git commit --message 'The functions of {settings.environment} as they are' -- {path}",
+        f"git commit --message 'Update the functions of {settings.environment}' -- {path}",
         f"export PULUMI_BACKEND_URL='{bucket_url(names.foundation_bucket, settings.region)}'",
         f"pulumi up --stack {names.foundation_stack}",
         *initial.acting_as_deployer(names, settings.permission_sets.deployers),
@@ -138,11 +138,11 @@ def steps(settings: Settings, synced: Synced) -> tuple[str, ...]:
 
 
 def writable(synced: Synced) -> Change:
-    """The change to write. Raises `Refused` where the catalogue is that of all environments, in `Pulumi.yaml`."""
+    """The change to write. Raises `Refused` where all environments share the catalogue in `Pulumi.yaml`."""
     if synced.change is None:
         raise Refused(
-            f"The catalogue is in {configured.PROJECT_FILE}, for all environments: it is not written from one account.",
+            f"The catalogue in {configured.PROJECT_FILE} is shared by all environments: it cannot be updated from one account.",
             code=Code.NOT_CONFIGURED,
-            next=f"Change services in {configured.PROJECT_FILE}.",
+            next=f"Edit services in {configured.PROJECT_FILE}.",
         )
     return synced.change

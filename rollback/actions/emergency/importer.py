@@ -1,8 +1,8 @@
-"""Imports the journal of an emergency into the ledger, once the ledger is back.
+"""Imports the journal of an emergency into the ledger, once it is available again.
 
-The record gets all of the journal's events, chained again behind the timeline as it is now; the last of them
-names the file, and where the file's own chain ended. From then on the timeline has what is deployed, and what
-was left. An interrupted import is finished by importing again.
+The record gets all events of the journal, chained again after the current timeline; the last event
+names the file and the last hash of its chain. From then on the timeline has what is deployed and what
+was replaced. An interrupted import is finished by importing again.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NAMED = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adopted:
-    """A journal that the ledger has. `new`: it was imported now; `deployed` is what is deployed now."""
+    """An imported journal. `new`: this call imported it; `deployed`: what is deployed now."""
 
     record: Record
     plan: Plan[Move]
@@ -48,17 +48,17 @@ class Adopted:
 
 @dataclass(frozen=True, kw_only=True)
 class JournalImport:
-    """Imports journals, as one caller. `stop` is set when a person asks to stop."""
+    """Imports journals, as one caller. `stop` is set on Ctrl-C."""
 
     session: Session
     ui: Ui
     stop: threading.Event = field(default_factory=threading.Event)
 
     def adopt(self, path: Path, *, although_moved: bool = False) -> Adopted:
-        """Makes the journal in `path` a record. Once: again, it only reports it.
+        """Imports the journal in `path` as a record. Idempotent.
 
-        Raises `Refused` where the journal was changed, is another environment's, was written to after
-        it was imported, or where the aliases are not as it says, unless `although_moved`.
+        Raises `Refused` where the journal was changed, belongs to another environment, was written to after
+        it was imported, or where aliases differ from it, unless `although_moved`.
         """
         path = wherever(path)
         journal = read(path)
@@ -67,7 +67,7 @@ class JournalImport:
         if known is not None and (end := _end(known)) is not None:
             if typed(end, Imported).head != journal.head:
                 raise Refused(
-                    f"{journal.record.rollback_id} was imported already, and {path} has continued since.",
+                    f"{journal.record.rollback_id} is already imported, but {path} has newer entries.",
                     code=Code.WRONG_STATUS,
                     next=next_for(known.record),
                 )
@@ -75,12 +75,12 @@ class JournalImport:
         moved = self._moved_since(journal)
         if moved and not although_moved:
             raise Refused(
-                "\n".join(["The aliases are not where the journal left them:", *moved[:_NAMED]]),
+                "\n".join(["Aliases were changed after the emergency:", *moved[:_NAMED]]),
                 code=Code.CHANGED_BY_OTHERS,
-                next="Find out who moved them. --although-moved imports the journal anyway; what is deployed of their "
+                next="Find out who changed them. --although-moved imports the journal anyway; the deployed version of their "
                 "services is then recorded as unknown.",
             )
-        # An earlier import that died may have left the lease behind, before or after it wrote the record.
+        # An earlier import that crashed may have left the lease, before or after it wrote the record.
         records = RecordLeases(session=self.session, ui=self.ui, stop=self.stop)
         with records.taken((ALIASES,), journal.record.rollback_id) as lease:
             lease.in_flight = known is not None
@@ -100,7 +100,7 @@ class JournalImport:
             return None
 
     def _moved_since(self, journal: JournalFile) -> list[str]:
-        """Where an alias is elsewhere than the journal left it, in words."""
+        """The aliases that differ from the journal's end, in words."""
         alias = self.session.settings.alias
 
         def differs(item: tuple[str, DeployedVersion]) -> str:
@@ -110,7 +110,7 @@ class JournalImport:
         return [line for line in self.session.account.each(differs, left.items()) if line]
 
     def _opened_anew(self, journal: JournalFile, known: Opened | None, lease: HeldLeases) -> Record:
-        """The record with as many of the journal's events as the ledger has."""
+        """The record with those of the journal's events that the ledger has."""
         lease.in_flight = True
         if known is not None:
             return known.record
@@ -161,14 +161,14 @@ class JournalImport:
     def _done(
         self, path: Path, record: Record, journal: JournalFile, events: tuple[Event, ...], *, new: bool
     ) -> Adopted:
-        """Says where others look it up what is deployed, and marks the file."""
+        """Publishes what is deployed to the SSM parameter, and renames the file."""
         ledger, catalogue = self.session.ledger, self.session.settings.catalogue()
         deployed = deployed_label(ledger, ledger.timeline(), catalogue)
         try:
             self.session.account.publish(self.session.settings.names.deployed_version, deployed)
         except RollbackError as error:
-            error.changed = "The ledger has the journal."
-            error.next = f"rollback ledger import {path} --env {record.environment}, to try again."
+            error.changed = "The journal is in the ledger."
+            error.next = f"rollback ledger import {path} --env {record.environment}  # to try again"
             raise
         if path.suffix != IMPORTED:
             with suppress(OSError):  # a copy, or another person's file: `status` asks the ledger
@@ -177,9 +177,9 @@ class JournalImport:
 
 
 def difference(name: str, left: DeployedVersion, seen: AliasSeen | None) -> str:
-    """How an alias differs from where a journal left it, in words; empty where it does not. Pure."""
+    """How an alias differs from the journal's end, in words; empty if it does not. Pure."""
     if seen is None:
-        return f"{name}: its alias is gone"
+        return f"{name}: its alias no longer exists"
     if (seen.version, dict(seen.weights)) == (left.version, dict(left.weights)):
         return ""
     return (
@@ -191,9 +191,9 @@ def difference(name: str, left: DeployedVersion, seen: AliasSeen | None) -> str:
 def deployed_after(
     plan: Plan[Move], events: Collection[Event], moved: Collection[str]
 ) -> dict[str, Deployed]:
-    """Service → the release that it is at by a journal. Pure.
+    """Service → its deployed release according to a journal. Pure.
 
-    `moved` are the functions that are elsewhere by now.
+    `moved` are the functions that were changed since.
     """
     known, left = states(plan, events), plan.left(undone=True)
     functions: dict[str, list[str]] = defaultdict(list)
@@ -213,7 +213,7 @@ def deployed_after(
 
 
 def _end(opened: Opened) -> Event | None:
-    """The event that ended the import of a record, if it was ended."""
+    """The last event of a record's import, if the import was finished."""
     return next((event for event in opened.events if event.kind == Imported.kind), None)
 
 

@@ -1,14 +1,14 @@
 """The journal of an emergency: a file on this machine, instead of a record in the ledger.
 
-One JSON document a line. The first is the head: the record as it began, and the plan with the RevisionId and
-the weights of every alias. Each of the others is an event, chained as the ledger chains them; the first event
-covers the head. A line is on the disk before the alias that it is about is overwritten. A last line that was
-cut off was never acted upon, and does not count.
+One JSON document per line. The first is the head: the record as it began, and the plan with the RevisionId and
+the weights of every alias. Each other line is an event, chained as in the ledger; the first event
+covers the head. A line is on disk before its alias is updated. An incomplete last line
+was never acted upon, and is ignored.
 
-Anybody who may write the file can also write its chain again: it protects from accidents and careless edits.
-What was really done to the aliases is in the aliases themselves, and in CloudTrail.
+Anybody who can write the file can also recompute its chain, which only protects from accidents and careless edits.
+The aliases themselves and CloudTrail show what was really done.
 
-It is longer than 400 lines: how the file is written and what of it is believed have to agree.
+It is longer than 400 lines: writing and verifying the file belong together.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ from rollback.model.record import (
 )
 
 _SCHEMA = 1
-# The largest journal that is read: an emergency of 5,000 functions, resumed and undone, has about 10 MB.
+# The largest journal that is read, in bytes: 5,000 functions, resumed and undone, take about 10 MB.
 _MAX_BYTES = 64 * 1024 * 1024
 _SUFFIX = ".jsonl"
-# What the file is called once the ledger has it.
+# The suffix of an imported file.
 IMPORTED = ".imported"
 
 
 @dataclass(frozen=True, kw_only=True)
 class JournalFile:
-    """What a journal's file says, its chain verified. `began` is the record as it began, `record` as the events
-    have left it.
+    """A journal's content, its chain verified. `began` is the record at the start, `record` after the
+    events.
 
     `head` is the hash of the last event; `whole` is the length in bytes of the lines that count.
     """
@@ -85,34 +85,34 @@ class JournalFile:
         """Raises `Refused` where the journal is of another environment or account."""
         if (self.record.environment, self.account) != (settings.environment, settings.account):
             raise Refused(
-                f"{self.path} is of {self.record.environment} in account {self.account}, not of "
+                f"{self.path} is the journal of {self.record.environment} in account {self.account}, not of "
                 f"{settings.environment} in {settings.account}.",
                 code=Code.WRONG_ACCOUNT,
             )
 
 
 def folder() -> Path:
-    """Where this machine's user keeps journals of emergencies: the state folder of the XDG Base Directory
+    """The folder of this user's emergency journals: the state folder of the XDG Base Directory
     Specification (https://specifications.freedesktop.org/basedir-spec/latest/).
     """
     return Unix("rollback").user_state_path
 
 
 def found(place: Path, environment: str, account: str) -> list[Path]:
-    """The journals of an environment that no ledger has yet, as far as this machine knows; oldest first."""
+    """This machine's journals of an environment that are not marked as imported, oldest first."""
     return sorted(place.glob(f"emergency-{environment}-{account}-*{_SUFFIX}"))
 
 
 def reminder(path: Path, environment: str) -> str:
-    """What is shown of a journal that no ledger has yet."""
+    """The notice about a journal that is not imported yet."""
     return (
-        f"EMERGENCY {identifier(path)}: its journal is on this machine only. rollback ledger import {path} --env "
+        f"EMERGENCY {identifier(path)}: its journal is only on this machine. Run: rollback ledger import {path} --env "
         f"{environment}"
     )
 
 
 def wherever(path: Path) -> Path:
-    """A journal by the name that it was written under, although it may have been imported since."""
+    """A journal's path, whether or not it was renamed after an import."""
     imported = path.with_name(path.name + IMPORTED)
     return imported if imported.exists() and not path.exists() else path
 
@@ -123,18 +123,18 @@ def place_of(place: Path, record: Record, account: str) -> Path:
 
 
 def identifier(path: Path) -> str:
-    """The id of the record in a journal, by its file's name."""
+    """The id of a journal's record, from the file's name."""
     return path.name.removesuffix(IMPORTED).removesuffix(_SUFFIX).rpartition("-")[2]
 
 
 def read(path: Path) -> JournalFile:
-    """A journal, verified. Raises `UsageError` where it is none, `Refused` where it was changed, or was
+    """Reads and verifies a journal. Raises `UsageError` where it is not one, `Refused` where it was changed, or
     written by a newer version of this command.
     """
     try:
         content = bounded_file.content(path, _MAX_BYTES)
     except bounded_file.UnreadableFile as error:
-        raise UsageError(f"{path} cannot be read: {error}.", code=Code.JOURNAL_INVALID) from None
+        raise UsageError(f"Cannot read {path}: {error}.", code=Code.JOURNAL_INVALID) from None
     lines = content.split(b"\n")
     whole = len(content) - len(lines.pop())
     try:
@@ -145,7 +145,7 @@ def read(path: Path) -> JournalFile:
         account, region = str(head["account"]), str(head["region"])
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
-            f"{path} is not a journal of an emergency: {_first(error)}.", code=Code.JOURNAL_INVALID
+            f"{path} is not an emergency journal: {_first(error)}.", code=Code.JOURNAL_INVALID
         ) from None
     try:
         events = tuple(reader(Event).validate_json(line) for line in lines[1:])
@@ -174,7 +174,7 @@ def _wrong(
     chunks: Sequence[str],
     events: Sequence[Event],
 ) -> str | None:
-    """What does not hold together, in words; None where all does. May raise where a value is none at all."""
+    """What is inconsistent, in words; None if nothing is. May raise for malformed values."""
     if not events:
         return "it has no event"
     if events[0].previous != digest(head):
@@ -193,7 +193,7 @@ def fold(record: Record, events: Sequence[Event]) -> Record:
 
 
 def _after(record: Record, journal: Entered | Event) -> Record:
-    """The record as `journal` leaves it, but for its journal's length and head."""
+    """The record after one entry, except for its journal's length and head."""
     if journal.kind == Closed.kind:
         closed = typed(journal, Closed)
         return replace(
@@ -214,11 +214,11 @@ def _after(record: Record, journal: Entered | Event) -> Record:
 
 @dataclass(kw_only=True)
 class FileStore:
-    """A journal that is being written (`actions.run.Store`). One process at a time has it.
+    """A journal open for writing (`actions.run.Store`), by one process at a time.
 
-    `holder` is a name that no other process ever has, and later ones sort after it. There is no lease: what
-    keeps another process of the same rollback away is the file's lock, on this machine, and on others each
-    alias's RevisionId and the tag that a later holder has left on it. `now` gives ISO 8601 in UTC.
+    `holder` is a unique name of this process, and later ones sort after it. There is no lease:
+    another process of the same rollback is kept out by a file lock on this machine, and on other machines by each
+    alias's RevisionId and the tag of a later holder. `now` gives ISO 8601 in UTC.
     """
 
     path: Path
@@ -237,7 +237,7 @@ class FileStore:
     def create(
         cls, place: Path, record: Record, plan: Plan[Move], *, by: Actor, holder: str, now: Callable[[], str]
     ) -> FileStore:
-        """A new file, mode 0600, with its head and its first event. Raises `UsageError` where it cannot be."""
+        """Creates a file, mode 0600, with its head and its first event. Raises `UsageError` where it cannot."""
         chunks = to_chunks(plan)
         head = {
             "journal": _SCHEMA,
@@ -249,7 +249,7 @@ class FileStore:
         path = place_of(place, record, plan.account)
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Never an earlier file's place, nor through a link.
+            # Never overwrites a file, and does not follow links.
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
             store = cls(path=path, record=record, plan=plan, by=by, holder=holder, now=now, taken_over=False)
             store._take(handle)
@@ -257,9 +257,9 @@ class FileStore:
             _keep_name(place)
         except OSError as error:
             raise UsageError(
-                f"The journal {path} cannot be written: {error.strerror}.",
+                f"Cannot write the journal {path}: {error.strerror}.",
                 code=Code.JOURNAL_UNWRITABLE,
-                next="Nothing is moved without one: XDG_STATE_HOME names another folder.",
+                next="No alias is updated without a journal. Set XDG_STATE_HOME to another folder.",
             ) from None
         store._anchor = digest(head)
         steps = len(plan.steps)
@@ -268,14 +268,14 @@ class FileStore:
 
     @classmethod
     def go_on(cls, file: JournalFile, *, by: Actor, holder: str, now: Callable[[], str]) -> FileStore:
-        """The journal in `file`, to be written on. Raises `Refused` where another process has it, or has
+        """Opens the journal in `file` to append to it. Raises `Refused` where another process is using it, or has
         written to it since, `UsageError` where it cannot be opened.
         """
         try:
             handle = os.open(file.path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
         except OSError as error:
             raise UsageError(
-                f"{file.path} cannot be written: {error.strerror}.", code=Code.JOURNAL_UNWRITABLE
+                f"Cannot write {file.path}: {error.strerror}.", code=Code.JOURNAL_UNWRITABLE
             ) from None
         store = cls(
             path=file.path,
@@ -291,9 +291,9 @@ class FileStore:
         if read(file.path).events != file.events:
             store.release()
             raise Refused(
-                f"{file.path} was written to by another process just now.",
+                f"{file.path} was written to by another process at the same time.",
                 code=Code.LEASE_HELD,
-                next="Try again.",
+                next="Run the same command again.",
             )
         os.ftruncate(handle, file.whole)
         return store
@@ -307,18 +307,18 @@ class FileStore:
         return Commands.in_file(self.path, self.record.environment)
 
     def append(self, data: Happened, **_: Any) -> None:
-        """Writes an event (`data` as in `Journal.append`), which is on the disk when it returns; what it
-        changes of the record follows from it.
+        """Writes an event (`data` as in `Journal.append`), which is on disk when this returns; the
+        record's changes follow from it.
 
         Raises `RollbackError` where it cannot be written, and `LeaseLost` where an alias shows that another
         process has continued this emergency since.
         """
         if isinstance(data, Found) and self._fenced_by(data.tag):
             raise LeaseLost(
-                "Another process has continued this emergency, from a copy of the journal.",
+                "Another process has continued this emergency with a copy of the journal.",
                 code=Code.LEASE_LOST,
-                changed=f"What was done until then is in {self.path}.",
-                next=f"rollback status --env {self.record.environment}  # the process that continued decides",
+                changed=f"{self.path} has what this process did.",
+                next=f"rollback status --env {self.record.environment}  # let the other process finish",
             )
         with self._writing:
             entered = data.entered(at=self.now(), by=self.by)
@@ -328,22 +328,22 @@ class FileStore:
                 self._put(canonical(event))
             except OSError as error:
                 raise RollbackError(
-                    f"The journal {self.path} cannot be written: {error.strerror}.",
+                    f"Cannot write the journal {self.path}: {error.strerror}.",
                     code=Code.JOURNAL_UNWRITABLE,
                 ) from None
             self.events.append(event)
             self.record = replace(after, events=event.number, head=event.hash)
 
     def check(self) -> None:
-        """Nothing: there is no lease."""
+        """Does nothing: there is no lease."""
 
     @contextmanager
     def published(self, deployed: Mapping[str, Deployed]) -> Iterator[list[Check]]:  # noqa: ARG002 - the Protocol's
-        """Nothing: `importer` publishes what is deployed once the ledger has the journal."""
+        """Does nothing: `importer` publishes what is deployed, after the import."""
         yield []
 
     def close(self, end: End) -> None:
-        """Writes the record's end; what it quarantines is the ledger's to know, once it has the journal."""
+        """Writes the record's end. Quarantines are written by the import."""
         self.append(
             Closed(
                 status=end.status,
@@ -360,7 +360,7 @@ class FileStore:
             self._file = -1
 
     def _fenced_by(self, tag: str) -> bool:
-        """Whether an alias bears the tag of a later holder. Holders' names sort by the time that they began."""
+        """Whether an alias has the tag of a later holder. Holders' names sort by their start."""
         name, _, holder = tag.removesuffix("/back").rpartition("/")
         return name == self.tag.rpartition("/")[0] and holder > self.holder
 
@@ -371,9 +371,9 @@ class FileStore:
         except BlockingIOError:
             self.release()
             raise Refused(
-                f"Another process on this machine is using it: {self.path}.",
+                f"Another process on this machine is using {self.path}.",
                 code=Code.LEASE_HELD,
-                next="Wait for it.",
+                next="Wait until it has ended, then run the same command again.",
             ) from None
 
     def _put(self, line: str) -> None:
@@ -381,7 +381,7 @@ class FileStore:
         try:
             _write(self._file, line.encode() + b"\n")
         except OSError:
-            os.ftruncate(self._file, before)  # half a line would spoil the next one
+            os.ftruncate(self._file, before)  # half a line would corrupt the next one
             raise
 
 
@@ -392,7 +392,7 @@ def _write(handle: int, data: bytes) -> None:
 
 
 def _keep_name(place: Path) -> None:
-    """A file that is on the disk needs its name there, too."""
+    """Syncs the folder: without that, the file's name may be lost in a crash."""
     handle = os.open(place, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -404,7 +404,7 @@ def _tampered(path: Path, why: str) -> Refused:
     return Refused(
         f"{path} was changed or damaged: {why}.",
         code=Code.JOURNAL_TAMPERED,
-        next="Go on from what is deployed, without this journal: --adopt-current",
+        next="Do not use this journal. Plan again from what is deployed, with --adopt-current.",
     )
 
 

@@ -1,9 +1,9 @@
-"""Plans an emergency rollback without the ledger: from the archive and from the aliases alone.
+"""Plans an emergency rollback without the ledger: from the archive and the aliases only.
 
-The archive has the manifests of releases and the timeline's entries as they were copied there. What an alias
+The archive has copies of the releases' manifests and of the timeline's entries. What an alias
 points at is read from the account: its version and that version's code. So a release is deployed where every
-function of a service is at its version and code, and is *older* where none is newer and one at least is
-older: a function's versions only grow. What the archive does not have is shown as `UNKNOWN`, never guessed.
+function of a service is at its version and code, and is *older* where no function is newer and at least one is
+older: version numbers only increase. What the archive does not have is shown as `UNKNOWN`, never guessed.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from rollback.model.release import PREVIOUS, Entry, Release, checked_version, la
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.planner import asleep_notice, problem_of, scope
 
-# The search for "previous", and for quarantines, goes no further back.
+# Limits of the search for "previous" and for quarantines.
 _FAR, _ENTRIES = 30, 100
 _NAMED = 20
 UNKNOWN = (
-    "Not known without the ledger: releases quarantined, or recorded as not to be rolled back past, since the last "
-    "entry of the archive, whether the environment is frozen, and which rollbacks are running. There is no lease: "
-    "what somebody else moves at the same time is not overwritten, and then everything is reverted."
+    "Unknown without the ledger: releases quarantined, or recorded with --not-below, since the last "
+    "entry of the archive; whether the environment is frozen; which rollbacks are running. There is no lease: "
+    "if somebody else changes an alias at the same time, it is not overwritten, and everything is reverted."
 )
 Relation = Literal["stands", "older", "other"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Now:
-    """A function's alias as it is now, and the code of the version that it points at."""
+    """A function's alias now, and the code of the version that it points to."""
 
     alias: AliasSeen
     code_sha256: str
@@ -49,7 +49,7 @@ class Now:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quarantined:
-    """Releases that are quarantined, as far as the archive shows, `<service>#<version>` each.
+    """The quarantined releases in the archive, as `<service>#<version>`.
 
     `until` is the time of the newest entry that was read.
     """
@@ -63,7 +63,7 @@ class Quarantined:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """Service → the target release (`targets`), and the deployed one where the archive knows it (`leaving`)."""
+    """Service → the target release (`targets`), and the deployed one, if the archive has it (`leaving`)."""
 
     targets: Mapping[str, Release]
     leaving: Mapping[str, Release] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Choice:
 
 
 def relation(release: Release, functions: Iterable[str], now: Mapping[str, Now]) -> Relation:
-    """How a release relates to what a service's functions are at. Functions that it does not have are left
+    """How a release compares with what is deployed of a service. Functions that it does not have are left
     out. Pure.
     """
     pairs = [
@@ -85,7 +85,7 @@ def relation(release: Release, functions: Iterable[str], now: Mapping[str, Now])
         return "other"
     if all(was.version == is_.alias.version and was.code_sha256 == is_.code_sha256 for was, is_ in pairs):
         return "stands"
-    # Equal numbers with other code: the function was deleted and made again, and its numbers say nothing.
+    # Equal numbers with different code: the function was deleted and created again, and numbers cannot be compared.
     if any(was.version == is_.alias.version and was.code_sha256 != is_.code_sha256 for was, is_ in pairs):
         return "other"
     older = all(_number(was.version) <= _number(is_.alias.version) for was, is_ in pairs)
@@ -118,9 +118,9 @@ def previous(
     """For each service (its functions are given) the newest release that is older than the deployed one.
     Pure.
 
-    Where the archive has the deployed one, only what was recorded before counts, as with the ledger. Where it
-    has not (a release that could not be recorded any more), the newest that is older; an adopted one only
-    where there is no other, as its place in the archive does not show its age. Raises `Refused` naming the
+    If the archive has the deployed one, only earlier releases count, as with the ledger. If it
+    has not (the release could not be recorded), the newest older one is used; an adopted one only
+    if there is no other, because its position does not show its age. Raises `Refused` naming the
     services that have none.
     """
     searches = {
@@ -134,9 +134,9 @@ def previous(
     missing = [service for service, search in searches.items() if search.target is None]
     if missing:
         raise Refused(
-            f"The archive has no release older than what is deployed, and not quarantined, for {', '.join(missing)}.",
+            f"The archive has no usable previous release for {', '.join(missing)}: none is older than what is deployed and not quarantined.",
             code=Code.NO_PREVIOUS,
-            next="Name one with --to V, or leave services out with --services.",
+            next="Select a release with --to V, or other services with --services.",
         )
     return Choice(
         targets={service: search.target for service, search in searches.items() if search.target},
@@ -148,10 +148,10 @@ def previous(
 
 @dataclass(kw_only=True, slots=True)
 class _Search:
-    """The search for one service's previous release, from the newest on.
+    """The search for one service's previous release, starting with the newest.
 
-    `deployed` is the release that is deployed, once it was met; `after` the first older one behind it, `before` those
-    that were met ahead of it.
+    `deployed` is the deployed release, once found; `after` the first older one after it; `before` the older ones
+    found before it.
     """
 
     service: str
@@ -186,7 +186,7 @@ def named(
     now: Mapping[str, Now],
     version: str,
 ) -> Choice:
-    """All services go to `version`. Raises `UsageError` where the archive has no such release, `Refused`
+    """The choice of `version` for all services. Raises `UsageError` where the archive has no such release, `Refused`
     where it does not have a service's functions.
     """
     leaving: dict[str, Release] = {}
@@ -200,22 +200,22 @@ def named(
             missing = [service for service in services if service not in release.services]
             if missing:
                 raise Refused(
-                    f"Release {version} holds nothing of {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE
+                    f"Release {version} does not contain {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE
                 )
             return Choice(targets=dict.fromkeys(services, release), leaving=leaving)
     raise UsageError(
         f"The archive has no release {version!r}.",
         code=Code.UNKNOWN_RELEASE,
-        next=f"It has: {', '.join(dict.fromkeys(known[:_NAMED])) or 'none'}.",
+        next=f"Releases in the archive: {', '.join(dict.fromkeys(known[:_NAMED])) or 'none'}.",
     )
 
 
 def make(
     account: Account, archive: Archive, request: AliasesRequest, *, although_quarantined: bool = False
 ) -> Plan[Move]:
-    """The plan for `request`, read from the account and the archive alone.
+    """The plan for `request`, read only from the account and the archive.
 
-    Raises as `previous` and `named` do, and `RollbackError` where a manifest is not what it was.
+    Raises as `previous` and `named` do, and `RollbackError` where a manifest was changed.
     """
     settings = account.settings
     catalogue = settings.catalogue()
@@ -236,7 +236,7 @@ def make(
     else:
         choice = named(releases, chosen, now, checked_version(request.release))
     targets = {service: release.version for service, release in choice.targets.items()}
-    # Newest first, and all that is newer than the targets was met on the way to them.
+    # Newest first: every release newer than the targets has been read by now.
     below = floors.below(floors.of_releases(met), targets, choice.leaves)
     if below and not request.allow_below:
         raise floors.refused(below, targets)
@@ -284,7 +284,7 @@ def make(
 
 
 def _noted(releases: Iterable[Release], met: list[Release]) -> Iterator[Release]:
-    """The releases; each that is read is put into `met`."""
+    """Yields the releases, and adds each to `met`."""
     for release in releases:
         met.append(release)
         yield release
@@ -296,7 +296,7 @@ def _newer(
     now: Mapping[str, Now],
     functions: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
-    """What is left for something older is quarantined; going forward quarantines nothing."""
+    """The releases to quarantine: those replaced by an older one. Rolling forward quarantines nothing."""
     return {
         service: version
         for service, version in left.items()
@@ -305,35 +305,35 @@ def _newer(
 
 
 def _checked(archive: Archive, recorded: set[str]) -> Iterator[Release]:
-    """The archive's releases, their manifests checked. `recorded` are ids that its timeline names.
+    """The archive's releases, with checked manifests. `recorded` are ids in its timeline.
 
-    One that the timeline names is followed as it was recorded, or not at all; what somebody else put there is
-    stepped over, with a notice.
+    A release in the timeline must be exactly as recorded; an object that is not in the timeline is
+    skipped, with a notice.
     """
     for release in archive.releases():
         if manifest_hash(release.manifest) == release.manifest_hash:
             yield release
             continue
-        why = f"The archived manifest of {release.version} is not the one that was recorded."
+        why = f"The archived manifest of {release.version} differs from the recorded one."
         if release.deployment_id in recorded:
             raise RollbackError(
                 why,
                 code=Code.ARCHIVE_DAMAGED,
                 changed="Nothing was changed.",
-                next="Its earlier versions are in the bucket: aws s3api list-object-versions",
+                next="Look for earlier versions of the object: aws s3api list-object-versions",
             )
         archive.step_over(why)
 
 
 def _now(account: Account, name: str) -> Now | None:
-    """What an alias points at; None where function or alias is missing."""
+    """What an alias points to; None where function or alias is missing."""
     alias = observe_alias(account, name, account.settings.alias)
     seen = observe(account, name, alias.version) if alias is not None else None
     return Now(alias=alias, code_sha256=seen.code_sha256) if alias is not None and seen is not None else None
 
 
 def _left_out(name: str, now: Now | None, leaving: Release | None) -> Deployed:
-    """The release that a function is at which is left out: its service's, where it is at its version of it. Pure."""
+    """The release of an excluded function: its service's, if the function is at that version. Pure."""
     known = now is not None and leaving is not None and relation(leaving, [name], {name: now}) == "stands"
     return leaving.version if leaving is not None and known else UNKNOWN_RELEASE
 
@@ -341,11 +341,11 @@ def _left_out(name: str, now: Now | None, leaving: Release | None) -> Deployed:
 def _step(
     account: Account, name: str, service: str, now: Now | None, target: DeployedVersion | None
 ) -> tuple[Move | None, str, bool]:
-    """One function's step, or what speaks against it; and whether its version has to be woken."""
+    """One function's step, or why there is none; and whether its version must be activated."""
     if now is None:
         return None, f"the function or its alias '{account.settings.alias}' does not exist", False
     if target is None:
-        return None, "the release has no version of it", False
+        return None, "the release does not contain it", False
     there = (
         Seen(version=target.version, code_sha256=now.code_sha256, state="Active", description="")
         if target.version == now.alias.version
@@ -372,8 +372,8 @@ def _quarantine_refusals(
     return [
         Refusal(
             subject=service,
-            reason=f"{version} is quarantined, says the archive",
-            remedy=f"name another one, or --although-quarantined and the name {environment} typed",
+            reason=f"{version} is quarantined according to the archive",
+            remedy=f"select another release, or use --although-quarantined and type {environment} to confirm",
         )
         for service, version in targets.items()
         if (service, version) in quarantines
@@ -382,17 +382,17 @@ def _quarantine_refusals(
 
 def _notices(services: Sequence[str], choice: Choice, quarantines: Quarantined) -> tuple[str, ...]:
     journal = (
-        f"The archive's newest entry is of {quarantines.until}."
+        f"The archive's newest entry is from {quarantines.until}."
         if quarantines.until
         else "The archive has no entries."
     )
     notices = [f"{UNKNOWN} {journal}"]
     unknown = [service for service in services if service not in choice.leaves]
     if unknown:
-        notices.append(f"The archive does not know what is deployed now for {', '.join(unknown)}.")
+        notices.append(f"The archive has no release that matches what is deployed for {', '.join(unknown)}.")
     return tuple(notices)
 
 
 def _number(version: str) -> int:
-    """A version's number; what has none is newer than all."""
+    """A version as a number; `$LATEST` counts as the newest."""
     return int(version) if version.isdigit() else 1 << 62

@@ -1,9 +1,9 @@
 """`rollback lambda --emergency`: rolls aliases back without the ledger, with a journal on this machine.
 
-The same target, the same steps, the same conditional writes and the same fencing tags as always
-(`actions.lifecycle`); what the ledger would add is missing, and that is shown: no lease, no approval, no
-knowledge of who else is at work. What was done is in the journal: anybody who has the file can resume or undo
-it, and the ledger imports it once it is back (`importer`).
+It uses the same target, steps, conditional writes and fencing tags as a normal rollback
+(`actions.lifecycle`). What the ledger would add is missing, and the plan says so: no lease, no approval, no
+knowledge of other rollbacks. The journal has what was done: anybody who has the file can resume or undo
+it, and it is imported into the ledger afterwards (`importer`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from rollback.model.request import AliasesRequest
 
 @dataclass(frozen=True, kw_only=True)
 class Emergency:
-    """Emergencies of one environment. `place` is the folder that journals are kept in."""
+    """Emergencies of one environment. `place` is the folder of the journals."""
 
     session: Session
     ui: Ui
@@ -46,7 +46,7 @@ class Emergency:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def plan(self, request: AliasesRequest, *, although_quarantined: bool = False) -> Plan[Move]:
-        """What would be done. Raises `Refused` where a guard speaks against it."""
+        """The plan. Raises `Refused` where a guard refuses it."""
         with working(self.ui, "Reading the archive and the aliases"):
             try:
                 plan = planner.make(
@@ -60,7 +60,7 @@ class Emergency:
         return plan
 
     def start(self, plan: Plan[Move], reason: str) -> Finished:
-        """Does what `plan` says, journalled on this machine."""
+        """Executes `plan`, with a journal on this machine."""
         reason, target = checked_reason(reason), self.session.target(Kind.ALIASES)
         if not plan.changing:
             return Finished(record=None, plan=plan)
@@ -77,7 +77,7 @@ class Emergency:
             return execute(run)
 
     def resume(self, path: Path) -> Finished:
-        """Goes on with the journal in `path`, wherever its process was interrupted. Raises `Refused` where it
+        """Resumes an interrupted emergency from the journal in `path`. Raises `Refused` where it
         has ended.
         """
         with self._again(path) as run:
@@ -93,14 +93,14 @@ class Emergency:
             return execute(run)
 
     def undo(self, path: Path, reason: str) -> Finished:
-        """Undoes what the journal in `path` says was moved: version and weights. Raises `Refused` where that
-        is done.
+        """Undoes the changes in the journal in `path`: versions and weights. Raises `Refused` where that
+        is already done.
         """
         reason = checked_reason(reason)
         with self._again(path) as run:
             if run.record.status is Status.REVERTED:
                 raise Refused(
-                    f"{run.rollback_id} is undone already.", code=Code.WRONG_STATUS, next=self._import(path)
+                    f"{run.rollback_id} is already undone.", code=Code.WRONG_STATUS, next=self._import(path)
                 )
             run.append(Reverting(reason=reason))
             return undo(run, "")
@@ -134,19 +134,19 @@ class Emergency:
             store.release()
 
     def _import(self, path: Path) -> str:
-        return f"rollback ledger import {path} --env {self.session.environment}, once the ledger is back"
+        return f"rollback ledger import {path} --env {self.session.environment}  # once the ledger is available again"
 
 
 def under_its_role(session: Session) -> None:
     """Raises `Refused` under any role but the break-glass role.
 
-    Other roles that may move aliases need an approval; IAM cannot tell the two cases apart.
+    Other roles that may update aliases need an approval, which IAM cannot check.
     """
     role = session.settings.called(BREAK_GLASS)
     if not session.settings.acts_as(session.caller.role, BREAK_GLASS):
         raise Refused(
-            f"An emergency is acted under {role} only; you are {session.caller}.",
+            f"An emergency needs the role {role}; you are {session.caller}.",
             code=Code.WRONG_ROLE,
-            next=f"rollback login --env {session.environment} --role {BREAK_GLASS}\nby somebody in people.breakGlass "
-            "(docs/reference/permissions.md); then type it again under the profile that it prints.",
+            next=f"rollback login --env {session.environment} --role {BREAK_GLASS}  # for people in people.breakGlass\n"
+            "# then run the same command with the profile that login prints (docs/reference/permissions.md)",
         )

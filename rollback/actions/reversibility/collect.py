@@ -1,7 +1,7 @@
-"""Gathers what `rules` judges: from the account, the engines' previews and GitHub. Reads only.
+"""Gathers the facts for `rules`: from the account, the engines' previews and GitHub. Reads only.
 
-Each check is asked for by itself: what one cannot find out is reported, and the others go on. The engines
-preview the commit's own program on what is deployed, as a rollback's plan does.
+The checks are independent: a failure of one is reported, and the others continue. The engines
+preview the commit's program against what is deployed, like a rollback's plan.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def gather(
 ) -> Verdict:
     """Whether a change to the commit `wanted` could be rolled back.
 
-    `insist` has GitHub's environments count where GitHub cannot be asked. `notice` gets what takes a while.
+    With `insist`, GitHub's environments count against the change if GitHub cannot be read. `notice` receives progress.
     Raises `UsageError` or `Refused` as `git.of_this_checkout` does.
     """
     commit = git.of_this_checkout(session.root, wanted, session.settings.protected_branch)
@@ -88,7 +88,7 @@ def gather(
 
 
 def _stacks(session: Session) -> stacks.Looked:
-    """Those that the settings name; without any, those that functions say have made them."""
+    """The stacks in the settings; without any, those in the functions' tags."""
     names = session.settings.cloudformation_stacks
     return stacks.look(
         session.account, names or stacks.of_functions(session.account, session.settings.catalogue())
@@ -103,11 +103,11 @@ def _asked(check: str, ask: Callable[[], list[Judgement]]) -> list[Judgement]:
 
 
 def _of_states(session: Session, check: str, ask: Callable[[], list[Judgement]]) -> list[Judgement]:
-    """As `_asked`, for what only the role that deploys may read."""
+    """Like `_asked`, for checks that only the deployer role can read."""
     found = _asked(check, ask)
     if any("AccessDenied" in one.why or "Not allowed" in one.why for one in found if one.against):
         role = session.settings.called(DEPLOYER)
-        return [replace(one, next=f"ask under {role}, which may read the states") for one in found]
+        return [replace(one, next=f"run it under {role}, which may read the states") for one in found]
     return found
 
 
@@ -117,7 +117,7 @@ def _functions(session: Session, timeline: Timeline) -> list[Judgement]:
         try:
             previous(timeline, [service], quarantines)
         except Refused as error:
-            # One sentence of all services that it holds for: each is named beside it.
+            # The same sentence for all services, so that they are grouped; each is named beside it.
             without[service] = error.what.replace(f" for {service}", "")
     others = tuple(service for service in session.settings.services if service not in without)
     plan = session.target(Kind.ALIASES).plan(AliasesRequest(services=others)) if others else None
@@ -125,12 +125,12 @@ def _functions(session: Session, timeline: Timeline) -> list[Judgement]:
 
 
 def of_stack(context: Context, commit: Commit, deployed: Deployed) -> list[Judgement]:
-    """What deploying a commit would do to the environment's stack; `deployed` is the commit that the ledger has
-    as deployed. Raises `RollbackError` where that cannot be found out.
+    """What deploying a commit would do to the environment's stack; `deployed` is the commit recorded
+    as deployed. Raises `RollbackError` where that cannot be determined.
     """
     settings = context.account.settings
     if deployed is UNKNOWN and shutil.which("pulumi") is None:
-        return [_never("stack", "no deployment of a stack is recorded, and pulumi is not on PATH")]
+        return [_never("stack", "no deployment of a stack is recorded, and pulumi is not on the PATH")]
     from rollback.targets.stack import planner, providers  # noqa: PLC0415 - need an extra, where there is a stack
 
     stack = planner.find(context, StackRequest())
@@ -138,10 +138,10 @@ def of_stack(context: Context, commit: Commit, deployed: Deployed) -> list[Judge
         state = stack.state()
     except RollbackError as error:
         if deployed is UNKNOWN and any(text in error.what for text in _NEVER):
-            return [_never("stack", "no stack was ever deployed")]
+            return [_never("stack", "no stack has been deployed yet")]
         raise
     if not checkpoint.resources(state):
-        return [_never("stack", "nothing is deployed by it")]
+        return [_never("stack", "the stack has no resources")]
     planner.free(stack.locks.held())
     asked = providers.Providers(engine=stack.name.engine, where=stack.where)
     known = "" if deployed is UNKNOWN else deployed
@@ -168,9 +168,9 @@ def of_stack(context: Context, commit: Commit, deployed: Deployed) -> list[Judge
                 check="stack",
                 subject=name,
                 answer=CheckAnswer.NO,
-                why=f"the step back would delete what this provider makes, and {known[:12]}, which is deployed, does "
-                "not have it",
-                next="deploy a commit first that has it in Pulumi.yaml and in its folder, and does not use it",
+                why=f"the rollback would delete this provider's resources, but the deployed commit {known[:12]} does "
+                "not have the provider",
+                next="first deploy a commit that has the provider in Pulumi.yaml and in its folder, but does not use it",
             )
             for name in asked.lost_on_the_way_back(made_by, commit, known)
             if known
@@ -180,21 +180,21 @@ def of_stack(context: Context, commit: Commit, deployed: Deployed) -> list[Judge
 
 
 def of_terraform(context: Context, commit: Commit, deployed: Deployed) -> list[Judgement]:
-    """The same of the Terraform configuration."""
+    """What deploying a commit would do to the Terraform configuration."""
     settings, root = context.account.settings, context.root
     if settings.terraform is None:
-        return [_never("terraform", "the settings name no Terraform configuration")]
+        return [_never("terraform", "the settings have no Terraform configuration")]
     if deployed is UNKNOWN and not any(map(shutil.which, terraform_tool.NAMES)):
-        return [_never("terraform", "no deployment of one is recorded, and terraform is not on PATH")]
+        return [_never("terraform", "no deployment of one is recorded, and terraform is not on the PATH")]
     bucket = StateBucket(context.account, backend.deployed(root, deployed, settings))
     try:
         state = bucket.state()
     except RollbackError as error:
         if deployed is UNKNOWN and any(text in error.what for text in _NEVER):
-            return [_never("terraform", "none was ever applied")]
+            return [_never("terraform", "no configuration has been applied yet")]
         raise
     if not state.get("resources"):
-        return [_never("terraform", "nothing was ever applied")]
+        return [_never("terraform", "no configuration has been applied yet")]
     bucket.must_be_free()
     folder = backend.below(root, settings)
     where = backend.shared(root, commit.sha, deployed, settings)
@@ -204,7 +204,7 @@ def of_terraform(context: Context, commit: Commit, deployed: Deployed) -> list[J
         work.init(as_committed=locked)
         try:
             work.plan()
-        except Refused as refused:  # it names what its configuration protects
+        except Refused as refused:  # the message names the protected resources
             return [
                 Judgement(
                     check="terraform", answer=CheckAnswer.NO, why=refused.what, next=resource_rules.ADVICE
@@ -220,17 +220,15 @@ def of_terraform(context: Context, commit: Commit, deployed: Deployed) -> list[J
     resources = resource_rules.of_terraform(changes, shown, dropped)
     found = [*resource_rules.judged("terraform", resources, settings.holds_data, commit.sha), *unread]
     if deployed is UNKNOWN:
-        why = (
-            "it is not recorded which commit is deployed: a prevent_destroy that is dropped could not be seen"
-        )
+        why = "the deployed commit is not recorded, so a removed prevent_destroy cannot be detected"
         found.append(Judgement(check="terraform", answer=CheckAnswer.NOTE, why=why))
     return found
 
 
 def _dropped(root: Path, folder: str, deployed: Deployed, commit: str) -> set[str]:
-    """The addresses that `deployed` protects by `prevent_destroy` and `commit` declares without it.
+    """The addresses that have `prevent_destroy` in `deployed` and are declared without it in `commit`.
 
-    Those of a module count for all of its instances. Raises `RollbackError` for a file that cannot be read.
+    An address in a module stands for all of its instances. Raises `RollbackError` for a file that cannot be read.
     """
     guarded: set[tuple[str, str]] = set()
     if deployed is not UNKNOWN:
@@ -242,7 +240,7 @@ def _dropped(root: Path, folder: str, deployed: Deployed, commit: str) -> set[st
 def _kept(
     root: Path, folder: str, commit: str, arguments: Sequence[str]
 ) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """The folder and address of what is declared, and of what is protected, in the files with any of `arguments`."""
+    """The declared and the protected resources, as folder and address, in the files that contain any of `arguments`."""
     declared: set[tuple[str, str]] = set()
     guarded: set[tuple[str, str]] = set()
     for path in git.files(root, commit, folder):
@@ -253,8 +251,8 @@ def _kept(
             here, safe = resource_rules.kept(text)
         except UnreadableHcl as error:
             raise RollbackError(
-                f"{path} of {commit[:12]} cannot be read ({error}): a prevent_destroy that is dropped there could "
-                "not be seen",
+                f"{path} of {commit[:12]} cannot be read ({error}): a prevent_destroy removed in it cannot "
+                "be detected",
                 code=Code.COMMIT_UNUSABLE,
                 next=f"git diff {commit[:12]} -- {path}  # look for prevent_destroy",
             ) from None
@@ -283,7 +281,9 @@ def _table(session: Session, table: str) -> Judgement:
         window = point_in_time.read(session.account.dynamodb, table)
     except RollbackError as error:
         if isinstance(error.__cause__, ClientError) and code(error.__cause__) in _NO_TABLE:
-            return Judgement(check="tables", subject=table, answer=CheckAnswer.UNNEEDED, why="there is none")
+            return Judgement(
+                check="tables", subject=table, answer=CheckAnswer.UNNEEDED, why="the table does not exist"
+            )
         raise
     return rules.recovery(table, window, session.now().astimezone(UTC), session.settings.rto.table)
 
@@ -291,14 +291,14 @@ def _table(session: Session, table: str) -> Judgement:
 def _github(session: Session, *, insist: bool) -> list[Judgement]:
     settings = session.settings
     if not settings.repository and settings.gitlab:
-        why = "GitLab's protected environments and approval rules are not looked at"
+        why = "GitLab's protected environments and approval rules are not checked"
         return [
             Judgement(
-                check="gitlab", answer=CheckAnswer.NOTE, why=why, next="docs/ci.md says what to protect"
+                check="gitlab", answer=CheckAnswer.NOTE, why=why, next="see docs/ci.md for what to protect"
             )
         ]
     if not settings.repository:
-        why = "the settings name no repository"
+        why = "the settings have no repository"
         return [Judgement(check="github", answer=CheckAnswer.UNNEEDED, why=why)]
     reviewed = any(policy(settings, kind) == "identity" for kind in _KINDS)
     roles = [
@@ -343,4 +343,4 @@ def _trail(session: Session) -> list[Judgement]:
         next(archive.kept(TIMELINE), None)
     except RollbackError as error:
         return [Judgement(check="audit trail", answer=CheckAnswer.NOTE, why=error.what, next=error.next)]
-    return [Judgement(check="audit trail", answer=CheckAnswer.YES, why=f"{archive.bucket} answers")]
+    return [Judgement(check="audit trail", answer=CheckAnswer.YES, why=f"{archive.bucket} can be read")]

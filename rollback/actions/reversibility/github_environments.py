@@ -1,8 +1,8 @@
-"""Reads the protection rules of the GitHub environments: who must review before a job may take a role.
+"""Reads the protection rules of the GitHub environments: who must review before a job can assume a role.
 
 "Get an environment" (https://docs.github.com/en/rest/deployments/environments) and "List deployment branch
 policies" (https://docs.github.com/en/rest/deployments/branch-policies); a job's token needs `actions: read`.
-Branch policies can only be listed where the environment has custom ones.
+Branch policies can only be listed if the environment has custom ones.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _GONE = 404
 
 
 class NotAsked(Exception):
-    """GitHub was not asked, or did not answer; the message says why."""
+    """GitHub could not be read; the message is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gate:
-    """A GitHub environment. `patterns` are the branches and tags that may deploy to it, None where all may;
+    """A GitHub environment. `patterns` are the branches and tags that may deploy to it, None for all;
     `reviewers` is how many reviewers are configured.
     """
 
@@ -46,7 +46,7 @@ def gates(repository: str, names: list[str]) -> list[Gate]:
     """
     token = os.environ.get("GITHUB_TOKEN") or os.environ.get("GH_TOKEN") or ""
     if not token:
-        raise NotAsked("there is no GITHUB_TOKEN and no GH_TOKEN")
+        raise NotAsked("neither GITHUB_TOKEN nor GH_TOKEN is set")
     base = os.environ.get("GITHUB_API_URL") or _API
 
     def ask(path: str) -> Any:
@@ -57,12 +57,12 @@ def gates(repository: str, names: list[str]) -> list[Gate]:
     except HTTPError as error:
         with error:
             raise NotAsked(
-                f"GitHub answers {error.code} for {repository}: does the token have actions: read?"
+                f"GitHub returned {error.code} for {repository}: does the token have actions: read?"
             ) from None
     except (URLError, TimeoutError, OSError) as error:
-        raise NotAsked(f"GitHub does not answer: {getattr(error, 'reason', error)}") from None
+        raise NotAsked(f"GitHub is not reachable: {getattr(error, 'reason', error)}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NotAsked(f"GitHub cannot be asked: {error}") from None
+        raise NotAsked(f"GitHub could not be read: {error}") from None
 
 
 def _gate(name: str, ask: Callable[[str], Any]) -> Gate:
@@ -72,7 +72,7 @@ def _gate(name: str, ask: Callable[[str], Any]) -> Gate:
         if error.code != _GONE:
             raise
         error.close()
-        ask("?per_page=1")  # without access to the repository the answer is the same
+        ask("?per_page=1")  # without access to the repository the response is the same
         return Gate(name=name, declared=False)
     rules = [rule for rule in environment.get("protection_rules", ()) if rule["type"] == "required_reviewers"]
     branches = environment.get("deployment_branch_policy")
@@ -94,34 +94,34 @@ def _gate(name: str, ask: Callable[[str], Any]) -> Gate:
 
 
 def judged(gate: Gate, branch: str, *, reviewed: bool) -> Judgement:
-    """Checks that environment protection blocks unauthorised jobs. Pure.
+    """Checks that the environment's protection blocks unauthorised jobs. Pure.
 
-    Only `branch` may deploy to it; and with `reviewed`, only what another person has reviewed.
+    Only `branch` may deploy to it; with `reviewed`, only after another person's review.
     """
     why: list[str] = []
     if not gate.declared:
-        why.append("it is not declared: GitHub makes it with the first job, unprotected")
+        why.append("it does not exist: GitHub would create it with the first job, unprotected")
     else:
         if reviewed and not gate.reviewers:
             why.append("it has no required reviewers")
         elif reviewed and not gate.prevents_self_review:
-            why.append("who starts a run may review it")
+            why.append("the person who starts a run may review it")
         if gate.patterns is None:
-            why.append(f"it is not restricted to {branch}: any branch's jobs may take its role")
+            why.append(f"it is not restricted to {branch}: jobs of any branch can assume its role")
         elif not gate.any_protected and gate.patterns != (branch,):
             others = ", ".join(pattern for pattern in gate.patterns if pattern != branch)
-            why.append(f"it lets {others} in" if others else f"it does not let {branch} in")
+            why.append(f"it also allows {others}" if others else f"it does not allow {branch}")
     if why:
         return Judgement(
             check="github",
             subject=gate.name,
             answer=CheckAnswer.NO,
             why="; ".join(why),
-            next="The foundation declares it, with github:owner and rollback:reviewers in its settings.",
+            next="Set github:owner and rollback:reviewers, then pulumi up of the foundation creates it.",
         )
     message = f"only {'protected branches' if gate.any_protected else branch} may deploy to it"
     if reviewed:
-        message += f", once one of {gate.reviewers} reviewers has looked"
+        message += f", after a review by one of {gate.reviewers} reviewers"
     if gate.bypassed:
-        message += "; administrators may bypass that"
+        message += "; administrators can bypass that"
     return Judgement(check="github", subject=gate.name, answer=CheckAnswer.YES, why=message)

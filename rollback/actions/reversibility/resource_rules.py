@@ -1,6 +1,6 @@
 """Whether rolling back a commit's changes to resources would lose data. Pure.
 
-A rollback creates again what was deleted, empty; and deletes what was created, with all that it holds by
+A rollback recreates what was deleted, but empty, and deletes what was created, with all data it has by
 then.
 """
 
@@ -28,7 +28,7 @@ from rollback.model.resource_changes import (
 )
 from rollback.targets.terraform import plan_json
 
-# How a program spells the parts of a DynamoDB table: as Pulumi does, or as Terraform.
+# The names of a DynamoDB table's parts in Pulumi and in Terraform.
 _ATTRIBUTES = ("attributes", "attribute")
 _INDEXES = (
     "global_secondary_indexes",
@@ -38,7 +38,7 @@ _INDEXES = (
 )
 _KEYS = ("hash_key", "range_key", "key_schemas", "key_schema")
 
-ADVICE = "leave it as it is in this commit; what has to go, goes by a change of its own, after a backup"
+ADVICE = "keep it unchanged in this commit; remove it in a separate change, after a backup"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +46,8 @@ class JudgedResource:
     """One resource and what a deployment would do to it; its values before and after (attribute → value,
     spelled as in Terraform).
 
-    `protected`: the engine itself refuses it; `unprotects`: it loses that protection; `retains`: it leaves
-    the state only.
+    `protected`: the engine refuses the change; `unprotects`: it loses that protection; `retains`: it is only
+    removed from the state.
     """
 
     subject: str
@@ -82,7 +82,7 @@ def of_terraform(
 ) -> list[JudgedResource]:
     """The resources in `shown`, the JSON of `terraform show -json` of the plan whose changes are `changes`.
 
-    `dropped` are the addresses whose `prevent_destroy` the commit no longer has, which no plan shows.
+    `dropped` are the addresses whose `prevent_destroy` the commit removed, which no plan shows.
     """
     values = plan_json.values(shown)
     lost = set(dropped)
@@ -101,14 +101,14 @@ def of_terraform(
 
 
 def _declared(address: str) -> str:
-    """What declares a resource, in whatever module: `module.a.aws_x.b["c"]` → `aws_x.b`."""
+    """The declaring address of a resource, without modules and keys: `module.a.aws_x.b["c"]` → `aws_x.b`."""
     return ".".join(re.sub(r"\[[^\]]*\]", "", address).rsplit(".", 2)[-2:])
 
 
 def judged(
     check: str, resources: Sequence[JudgedResource], holds_data: Sequence[str], commit: str
 ) -> list[Judgement]:
-    """One finding for each reason why a rollback of `commit` would lose data; a yes where there is none; and
+    """One finding per reason why a rollback of `commit` would lose data; a yes if there is none; and
     a note for what the rollback would delete.
     """
     against = [
@@ -121,8 +121,8 @@ def judged(
             check=check,
             subject=one.subject,
             answer=CheckAnswer.NOTE,
-            why="it would be created: its step back deletes it, with all that it holds by then",
-            next=f"--allow-destroy '{one.subject}', if it may",
+            why="it would be created: a rollback deletes it with all the data it has by then",
+            next=f"--allow-destroy '{one.subject}'  # if it may be deleted",
         )
         for one in resources
         if one.op == CREATE and holds(one.type, holds_data)
@@ -131,7 +131,7 @@ def judged(
         return [*against, *made]
     ops = [one.op for one in resources]
     counted = ", ".join(f"{ops.count(op)} to {op}" for op in (CREATE, UPDATE, REPLACE, DELETE) if op in ops)
-    why = f"{commit[:12]} would have {counted or 'nothing to change'}; what holds data stays as it is"
+    why = f"{commit[:12]} would have {counted or 'nothing to change'}; no resource with data is deleted or replaced"
     return [Judgement(check=check, answer=CheckAnswer.YES, why=why), *made]
 
 
@@ -141,11 +141,13 @@ def _reasons(one: JudgedResource, stateful: bool) -> list[str]:  # noqa: FBT001 
         if one.protected:
             found.append(f"it is protected and would be {one.op}d")
         elif stateful and one.retains:
-            found.append("it would leave the state only: the step back would make another one, and empty")
+            found.append(
+                "it would only be removed from the state: a rollback would create another, empty one"
+            )
         elif stateful:
-            found.append(f"it holds data and would be {one.op}d: the step back makes it again, empty")
+            found.append(f"it holds data and would be {one.op}d: a rollback recreates it empty")
     if one.unprotects:
-        found.append("it would lose its protection, without which the next change may delete it")
+        found.append("it would lose its protection, so that the next change could delete it")
     if stateful and one.op in (UPDATE, REPLACE):
         found += weakened(one.before, one.after)
     if kind(one.type) == "dynamodb_table" and one.op in (UPDATE, REPLACE):
@@ -154,7 +156,7 @@ def _reasons(one: JudgedResource, stateful: bool) -> list[str]:  # noqa: FBT001 
 
 
 def _narrowed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What of a table's keys and attributes would be less, or other."""
+    """The keys, attributes and indexes of a table that would be removed or changed."""
     found = []
     if _keys(before) != _keys(after):
         found.append("its key schema would change")
@@ -163,13 +165,13 @@ def _narrowed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         if name not in types:
             found.append(f"attribute {name} would no longer be defined")
         elif types[name].get("type") != definition.get("type"):
-            found.append(f"attribute {name} would be of another type")
+            found.append(f"attribute {name} would change its type")
     indexes = _named(after, _INDEXES)
     for name, index in _named(before, _INDEXES).items():
         if name not in indexes:
-            found.append(f"index {name} would go")
+            found.append(f"index {name} would be removed")
         elif _keys(indexes[name]) != _keys(index):
-            found.append(f"index {name} would have other keys")
+            found.append(f"index {name} would change its keys")
     return found
 
 
@@ -178,15 +180,15 @@ def _keys(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _named(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """The blocks under any of `names`, by their own name."""
+    """The blocks under any of `names`, by their name."""
     blocks = (block for name in names for block in values.get(name) or () if isinstance(block, Mapping))
     return {str(block.get("name")): block for block in blocks}
 
 
 def kept(text: str) -> tuple[set[str], set[str]]:
-    """Of a Terraform file: the addresses that it declares, and those of them with `prevent_destroy = true`.
+    """The addresses that a Terraform file declares, and those with `prevent_destroy = true`.
 
-    No plan shows it: it is read from the text. Raises `hcl.UnreadableHcl`.
+    It is read from the text, because no plan shows it. Raises `hcl.UnreadableHcl`.
     """
     found = dict(hcl.resources(text))
     guarded = {

@@ -1,6 +1,6 @@
 """Judges whether a change could be rolled back, from what was gathered (`collect`). Pure.
 
-Each check stands for itself. What could not be asked is no yes: it counts as a no, unless it is said not to.
+The checks are independent. An unknown result counts as a no, unless `counts` is false.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _KINDS = {Kind.ALIASES: "functions", Kind.STACK: "infrastructure", Kind.TABLE: "
 
 
 class CheckAnswer(StrEnum):
-    """`UNNEEDED`: the check does not apply; `NOTE`: worth knowing, and no answer."""
+    """`UNNEEDED`: the check does not apply; `NOTE`: information only."""
 
     YES = "yes"
     NO = "no"
@@ -40,9 +40,9 @@ class CheckAnswer(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """One line: what was checked, on what, the answer, why, and what to type next.
+    """One line: the check, its subject, the result, the reason, and what to type next.
 
-    `counts` is false for what could not be asked and nobody insisted on.
+    `counts` is false for an optional check that could not be made.
     """
 
     check: str
@@ -54,7 +54,7 @@ class Judgement:
 
     @property
     def against(self) -> bool:
-        """Whether it speaks against the change."""
+        """Whether it counts against the change."""
         return self.answer is CheckAnswer.NO or (self.answer is CheckAnswer.UNKNOWN and self.counts)
 
     @property
@@ -65,14 +65,14 @@ class Judgement:
 
     @property
     def explanation(self) -> str:
-        """Why, with what cannot be seen from the mark."""
+        """The reason, with the result if the mark does not show it."""
         plain = self.answer in (CheckAnswer.YES, CheckAnswer.NO, CheckAnswer.NOTE)
         return self.why if plain else f"{self.answer}: {self.why}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """All findings on one commit of one environment."""
+    """All findings about one commit in one environment."""
 
     environment: str
     commit: str
@@ -89,7 +89,7 @@ class Verdict:
 
     @property
     def lines(self) -> tuple[tuple[Judgement, ...], ...]:
-        """The findings, those together that are the same of several subjects, in the order of the first of each."""
+        """The findings, grouped where they are the same for several subjects, in order of first appearance."""
         groups: dict[tuple[str, str, str], list[Judgement]] = {}
         for one in self.findings:
             groups.setdefault((one.check, one.mark, one.explanation), []).append(one)
@@ -97,23 +97,21 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The answer in one sentence."""
+        """The result in one sentence."""
         count = sum(group[0].against for group in self.lines)
         if not count:
-            return f"A change of {self.environment} to {self.commit[:12]} can be rolled back."
+            return f"{self.commit[:12]} can be rolled back after it is deployed to {self.environment}."
         reasons = "1 reason" if count == 1 else f"{count} reasons"
-        return (
-            f"A change of {self.environment} to {self.commit[:12]} cannot be rolled back as it is: {reasons}."
-        )
+        return f"{self.commit[:12]} could not be rolled back after it is deployed to {self.environment}: {reasons}."
 
 
 def functions(
     environment: str, catalogue: Mapping[str, str], without: Mapping[str, str], plan: Plan[Any] | None
 ) -> list[Judgement]:
-    """Whether every function has a version to go back to.
+    """Whether every function has a previous version.
 
-    `catalogue` maps functions to services, `without` the services that have no previous release to the
-    reason; `plan` is that of the others to their previous releases.
+    `catalogue` maps functions to services; `without` maps services without a previous release to the
+    reason; `plan` rolls the other services back to their previous releases.
     """
     found = [
         Judgement(
@@ -121,8 +119,8 @@ def functions(
             subject=name,
             answer=CheckAnswer.NO,
             why=without[service],
-            next=f"rollback release list --env {environment}  # what is recorded\n"
-            f"rollback release adopt --version V --env {environment}  # one of a time before the ledger",
+            next=f"rollback release list --env {environment}  # lists the recorded releases\n"
+            f"rollback release adopt --version V --env {environment}  # records an older one",
         )
         for name, service in catalogue.items()
         if service in without
@@ -132,14 +130,14 @@ def functions(
             check="functions",
             subject=refusal.subject,
             answer=CheckAnswer.NO,
-            why=f"it cannot go back to {_target(plan, catalogue, refusal.subject)}: {refusal.reason}",
-            next=f"rollback lambda --env {environment} --dry-run  # which shows it; {refusal.remedy}",
+            why=f"it cannot be rolled back to {_target(plan, catalogue, refusal.subject)}: {refusal.reason}",
+            next=f"rollback lambda --env {environment} --dry-run  # shows it; {refusal.remedy}",
         )
         for refusal in (plan.refusals if plan is not None else ())
     ]
     if not found and plan is not None:
         why = (
-            f"{len(plan.steps)} of {len(catalogue)} have a recorded version before: {plan.from_version} → "
+            f"{len(plan.steps)} of {len(catalogue)} have a recorded previous version: {plan.from_version} → "
             f"{plan.to_version}"
         )
         found.append(Judgement(check="functions", answer=CheckAnswer.YES, why=why))
@@ -152,13 +150,13 @@ def _target(plan: Plan[Any] | None, catalogue: Mapping[str, str], subject: str) 
 
 
 def recovery(table: str, window: Window, now: datetime, minutes: int) -> Judgement:
-    """Whether a table's point-in-time recovery reaches back for as long as its RTO, in `minutes`."""
+    """Whether a table's point-in-time recovery covers its RTO, in `minutes`."""
     if window.earliest is None:
         return Judgement(
             check="tables",
             subject=table,
             answer=CheckAnswer.NO,
-            why="point-in-time recovery is off: no second of it could be restored",
+            why="point-in-time recovery is disabled: it could not be restored",
             next="aws dynamodb update-continuous-backups --table-name "
             f"{table} --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
         )
@@ -169,7 +167,7 @@ def recovery(table: str, window: Window, now: datetime, minutes: int) -> Judgeme
             check="tables",
             subject=table,
             answer=CheckAnswer.NO,
-            why=f"it can be restored from {iso(window.earliest)} on only, not yet for the {minutes} minutes of its "
+            why=f"it can only be restored to times since {iso(window.earliest)}, less than the {minutes} minutes of its "
             "RTO",
             next=f"wait until {iso(covers)}",
         )
@@ -178,7 +176,7 @@ def recovery(table: str, window: Window, now: datetime, minutes: int) -> Judgeme
 
 
 def approver(settings: Settings) -> Judgement:
-    """Whether there is a configured approver, where the environment asks for another identity."""
+    """Whether an approver is configured, if the environment requires another identity."""
     asked = sorted(kind_name for kind, kind_name in _KINDS.items() if policy(settings, kind) == "identity")
     what = " and ".join(asked)
     if not asked:
@@ -193,8 +191,8 @@ def approver(settings: Settings) -> Judgement:
         return Judgement(
             check="approver",
             answer=CheckAnswer.NO,
-            why=f"{what} need another person's approval here, and the settings name nobody who may give it",
-            next="name one in rollback:people (approvers), rollback:reviewers or rollback:gitlab (approvals), then pulumi up of "
+            why=f"{what} need another person's approval here, but the settings name no approver",
+            next="add one to rollback:people (approvers), rollback:reviewers or rollback:gitlab (approvals), then run pulumi up of "
             "the foundation",
         )
     kinds = zip(
@@ -208,7 +206,7 @@ def approver(settings: Settings) -> Judgement:
 
 
 def quarantine(environment: str, commit: str, found: Sequence[Quarantine]) -> Judgement:
-    """Whether a commit may be deployed at all; `found` are the quarantines that cover it."""
+    """Whether a commit is not quarantined; `found` are the quarantines that cover it."""
     if not found:
         return Judgement(check="quarantine", answer=CheckAnswer.YES, why=f"{commit[:12]} is not quarantined")
     return Judgement(
@@ -222,7 +220,7 @@ def quarantine(environment: str, commit: str, found: Sequence[Quarantine]) -> Ju
 def flight(
     environment: str, records: Sequence[Record], holders: Mapping[str, Mapping[str, Any]]
 ) -> list[Judgement]:
-    """Whether a rollback or a recording is under way or was interrupted; `holders` maps domains to lease
+    """Whether a rollback or recording is running or was interrupted; `holders` maps domains to lease
     items (`ledger.lease`).
     """
     running = [record for record in records if record.status is Status.IN_PROGRESS]
@@ -243,7 +241,7 @@ def flight(
             subject=str(item["owner"]),
             answer=CheckAnswer.NO,
             why=f"it holds the lease on {domain}",
-            next=f"rollback status --env {environment}  # once it has ended",
+            next=f"rollback status --env {environment}  # run this again after it has ended",
         )
         for domain, item in sorted(holders.items())
         if item["owner"] not in known
@@ -253,61 +251,59 @@ def flight(
             check="in flight",
             subject=record.rollback_id,
             answer=CheckAnswer.NOTE,
-            why=f"a rollback of {record.kind} waits for approval since {record.initiated_at}",
+            why=f"a rollback of {record.kind} is waiting for approval since {record.initiated_at}",
             next=next_for(record),
         )
         for record in records
         if record.status is Status.AWAITING_APPROVAL
     ]
     if not any(finding.against for finding in found):
-        found.insert(0, Judgement(check="in flight", answer=CheckAnswer.YES, why="nothing"))
+        found.insert(0, Judgement(check="in flight", answer=CheckAnswer.YES, why="nothing is running"))
     return found
 
 
 def traffic(found: Traffic, alias: str) -> list[Judgement]:
-    """Whether all that invokes the functions goes through their alias: only that traffic a rollback moves."""
+    """Whether all callers use the functions' alias: a rollback only affects traffic through it."""
     judged = [
         Judgement(
             check="traffic",
             subject=one.function,
             answer=CheckAnswer.NO,
-            why=f"a rollback would not move what comes by {one.kind} {one.source}: it invokes "
+            why=f"a rollback does not affect {one.kind} {one.source}: it invokes "
             + (f"{one.function}:{one.qualifier}" if one.qualifier else f"{one.function} without an alias"),
             next=remedy(one, alias),
         )
         for one in found.bypasses
     ]
-    then = (
-        "ask under a role that may read it; pulumi up of the foundation gives it to those of this environment"
-    )
-    judged += [unasked("traffic", f"not looked at: {why}", then) for why in found.unlooked]
+    then = "run it under a role that may read it; pulumi up of the foundation grants that to this environment's roles"
+    judged += [unasked("traffic", f"not checked: {why}", then) for why in found.unlooked]
     if not judged:
         judged = [
-            Judgement(check="traffic", answer=CheckAnswer.YES, why=f"all of it goes through alias {alias}")
+            Judgement(check="traffic", answer=CheckAnswer.YES, why=f"all traffic goes through alias {alias}")
         ]
     return judged
 
 
 def versions(looked: Looked) -> list[Judgement]:
-    """Whether the stacks that deploy functions leave the version before, to which a rollback would go."""
+    """Whether the stacks that deploy functions keep the previous version, the target of a rollback."""
     judged = [
         Judgement(check="versions", subject=one.stack, answer=CheckAnswer.NO, why=str(one), next=one.remedy)
         for one in looked.deletes
     ]
-    then = "name the stack in the setting cloudformationStacks, then pulumi up of the foundation"
-    # A reader's missing right is nothing against a change.
-    judged += [unasked("versions", f"not looked at: {why}", then, counts=False) for why in looked.unlooked]
+    then = "add the stack to the setting cloudformationStacks, then run pulumi up of the foundation"
+    # A missing permission to read does not count against a change.
+    judged += [unasked("versions", f"not checked: {why}", then, counts=False) for why in looked.unlooked]
     if judged:
         return judged
     if not looked.stacks:
-        why = "neither the settings nor tags that may be read name a CloudFormation stack"
+        why = "neither the settings nor readable tags name a CloudFormation stack"
         return [Judgement(check="versions", answer=CheckAnswer.UNNEEDED, why=why)]
-    why = f"deployments of {', '.join(looked.stacks[:_SOME])} leave the version before"
+    why = f"deployments of {', '.join(looked.stacks[:_SOME])} keep the previous version"
     return [Judgement(check="versions", answer=CheckAnswer.YES, why=why)]
 
 
 def unasked(check: str, why: str, next: str = "", *, subject: str = "", counts: bool = True) -> Judgement:  # noqa: A002 - the word of the contract
-    """What could not be asked, and why not."""
+    """A check that could not be made, and why."""
     return Judgement(
         check=check,
         subject=subject,
@@ -319,6 +315,6 @@ def unasked(check: str, why: str, next: str = "", *, subject: str = "", counts: 
 
 
 def _short(text: str) -> str:
-    """An engine's words on one line, and not all of them."""
+    """An engine's message on one line, shortened."""
     line = " ".join(text.split())
     return line if len(line) <= _LONG else f"{line[:_LONG]} …"

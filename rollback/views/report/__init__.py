@@ -1,4 +1,4 @@
-"""Reports for people who were not there: as one HTML page, or as Markdown."""
+"""Reports, as one HTML page or as Markdown."""
 
 from rollback.actions.report_data import ReportData, ReportedRecord
 from rollback.views.report.markdown import summary

@@ -13,20 +13,20 @@ from rollback.model.messages import counted, resources
 from rollback.model.record import MARKS
 from rollback.model.resource_changes import ResourceChange, kind
 
-# What has a meaning in Markdown, GitHub's included: mentions, references and HTML.
+# Characters with a meaning in GitHub's Markdown: mentions, references and HTML included.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~@:$&])")
 _ROWS = 100
 
 
 def summary(reported: ReportedRecord) -> str:
-    """One record: a table of facts, the checks, and what the plan moves or changes."""
+    """One record: a table of facts, the checks, and what the plan changes."""
     record, plan = reported.record, reported.plan
     lines = [
         f"## {escape(record.environment)}: {escape(record.kind)} rollback is {escape(reported.seen.status)}",
         "",
     ]
     if getattr(record, "emergency", False):
-        lines += ["> **Done in an emergency, without the ledger and without approval**", ""]
+        lines += ["> **Done in an emergency, without ledger and approval**", ""]
     if reported.broken:
         lines += [f"> **The integrity check failed:** {escape(reported.broken)}", ""]
     took = (
@@ -92,17 +92,17 @@ def _steps(record: ReportedRecord) -> list[str]:
 
 
 def escape(text: object) -> str:
-    """`text` on one line, with nothing in it that Markdown or HTML would take for its own."""
+    """`text` on one line, with the special characters of Markdown and HTML escaped."""
     return _SPECIAL.sub(r"\\\1", clean(" ".join(str(text).split())))
 
 
 def code(text: str) -> str:
-    """`text` as code, in a table too: no backtick or bar can end it."""
+    """`text` as inline code, also in a table: no backtick or bar can end it."""
     return f"`{clean(' '.join(text.split())).replace('`', 'ˋ').replace('|', '¦')}`"
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table's lines; its cells are Markdown already."""
+    """A table's lines; its cells are already Markdown."""
 
     def line(cells: Sequence[str]) -> str:
         return f"| {' | '.join(cells)} |"

@@ -1,9 +1,9 @@
-"""The report as one HTML page that needs nothing else: no network, no other file.
+"""The report as one self-contained HTML page: no network, no other file.
 
-Every text goes through htpy (https://htpy.dev), which escapes it; the page's own policy forbids any script
-and style but the two that are in it.
+Every text goes through htpy (https://htpy.dev), which escapes it; the page's content security policy forbids any script
+and style except the two inside it.
 
-It is longer than 400 lines: one page, read from its head to its end.
+It is longer than 400 lines: one page, in the order in which it is shown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rollback.model.record import MARKS, Check, Event, Record, Status
 from rollback.model.resource_changes import ResourceChange, kind
 from rollback.model.situation import Service, State
 
-# What a result is shown as: its class, and a mark for anybody who does not see colours.
+# The class and the mark of a result; the mark is for those who cannot see the colour.
 _RESULTS = {
     Status.COMPLETE: ("good", "✓"),
     Status.REVERTED: ("warn", "↺"),
@@ -45,8 +45,8 @@ _RESULTS = {
     "failed": ("bad", "✗"),
     "in-progress": ("wait", "…"),
 }
-Row = Sequence[Any]  # a row of a table: what each column shows
-# Events a journal shows, and characters of what one says; `rollback show` and --json tell all.
+Row = Sequence[Any]  # the cells of a table's row
+# Limits of events and of characters per event; `rollback show --json` has all.
 _EVENTS, _DATA, _NOTICE = 200, 600, 600
 
 
@@ -76,14 +76,14 @@ def page(report: ReportData) -> str:
                 _one(only) if only else _timeline(report),
             ],
             h.footer[
-                f"As of {_when(report.at)} UTC. Times are UTC. A whole record: ",
+                f"As of {_when(report.at)} UTC. All times are UTC. For a complete record: ",
                 h.code["rollback show ID --json"],
                 ".",
             ],
             h.script[Markup(script)],  # noqa: S704 - as above
         ],
     ]
-    # Escaped by now; what is left are characters that turn the direction of writing, or have no width.
+    # htpy has escaped it; what is left are bidirectional and zero-width characters.
     return clean("".join(document.iter_chunks()))
 
 
@@ -175,7 +175,7 @@ def _timeline(report: ReportData) -> h.Element:
             h.span(".soft")["Shown: ", h.output],
         ],
         h.p(".soft")[
-            f"The newest {len(report.records)} rollbacks open, with plan and journal. For an older one: ",
+            f"Open one of the newest {len(report.records)} rollbacks to see its plan and journal. For an older one: ",
             h.code[f"rollback report ID --env {report.environment}"],
             ".",
         ]
@@ -190,8 +190,8 @@ def _timeline(report: ReportData) -> h.Element:
             ]
         ]
         if report.moments
-        else h.p["Nothing is recorded yet."],
-        h.p(".paper")["Only the first 200 are printed. Filter to print others."],
+        else h.p["No releases or rollbacks recorded yet."],
+        h.p(".paper")["Only the first 200 entries are printed. Filter the list to print others."],
     ]
 
 
@@ -245,7 +245,7 @@ def _one(reported: ReportedRecord) -> h.Element:
 def _record(reported: ReportedRecord) -> h.Element:
     record = reported.record
     return h.div(".body")[
-        h.p(".alarm")["⚠ Done in an emergency, without the ledger and without approval."]
+        h.p(".alarm")["⚠ Done in an emergency, without ledger and approval."]
         if getattr(record, "emergency", False)
         else None,
         h.p(".alarm")[f"The integrity check failed: {clean(reported.broken)}."] if reported.broken else None,
@@ -297,7 +297,7 @@ def _facts(reported: ReportedRecord) -> h.Element:
 
 
 def _taken(record: Record) -> str:
-    """Who took a standby, when, and for which alarm; empty where nobody did."""
+    """Who took a standby, when, and for which alarm; empty if nobody did."""
     if record.taken_by is None:
         return ""
     at = f" at {_when(record.started_at)}" if record.started_at else ""
@@ -325,7 +325,7 @@ def _checks(checks: Sequence[Check]) -> h.Element | None:
         return None
     rows: list[Row] = [
         (
-            h.span(".pill.good")["✓ holds"] if check.ok else h.span(".pill.bad")["✗ fails"],
+            h.span(".pill.good")["✓ pass"] if check.ok else h.span(".pill.bad")["✗ fail"],
             clean(check.check),
             clean(check.detail),
         )
@@ -401,7 +401,7 @@ def _block(title: str, inside: Any) -> h.Element:
 
 
 def _table(label: str, names: Sequence[str], rows: Sequence[Row]) -> h.Element:
-    """On a phone a row is a short list, in which each value has its column's name before it."""
+    """On a phone a row becomes a short list, with the column's name before each value."""
     return h.table(aria_label=label)[
         h.thead[h.tr[[h.th(scope="col")[name] for name in names]]],
         h.tbody[
@@ -419,7 +419,7 @@ def _pill(result: str) -> h.Element:
 
 
 def _when(at: str) -> str:
-    """An ISO time as a person reads it."""
+    """An ISO time without `T` and time zone."""
     return at[:19].replace("T", " ")
 
 
