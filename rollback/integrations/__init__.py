@@ -1,1 +1,1 @@
-"""Programs and services that are driven from here: Pulumi, Terraform, git, GitHub Actions, GitLab CI, Slack."""
+"""Programs and services that this tool uses: Pulumi, Terraform, git, GitHub Actions, GitLab CI, Slack."""

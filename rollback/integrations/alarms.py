@@ -1,4 +1,4 @@
-"""Reads CloudWatch's alarms: what state they are in, and what states they were in recently."""
+"""Reads CloudWatch alarms: their current state, and their recent changes of state."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from rollback.model.record import now_iso
 
 # Names in one DescribeAlarms: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html.
 _AT_ONCE = 100
-# An alarm that changes more often within what is asked for says nothing that could be relied upon.
+# The most changes that are read: an alarm that changes more often is not reliable.
 _CHANGES = 500
 _TYPES = ["MetricAlarm", "CompositeAlarm"]
 
 
 def seen(account: Account, names: Sequence[str], since: datetime) -> tuple[AlarmSeen, ...]:
-    """The alarms of these names that there are, and how those that are red have changed since a moment.
+    """The existing alarms among these names; for those in ALARM also their changes since a time.
 
-    Raises `RollbackError` where CloudWatch does not answer, or may not be asked.
+    Raises `RollbackError` where CloudWatch is not available, or the caller may not read it.
     """
     client = account.client("cloudwatch")
     found: list[AlarmSeen] = []
@@ -42,7 +42,7 @@ def seen(account: Account, names: Sequence[str], since: datetime) -> tuple[Alarm
 
 
 def changes(account: Account, name: str, since: datetime) -> tuple[Change, ...]:
-    """How an alarm has changed since a moment, the newest first. Raises as `seen` does."""
+    """An alarm's changes of state since a time, newest first. Raises as `seen` does."""
     with explained(f"reading the history of {name}"):
         return _history(account.client("cloudwatch"), name, since)
 
@@ -76,7 +76,7 @@ def _changes(pages: Any) -> Iterator[Change]:
                 data = json.loads(item["HistoryData"])
                 old, new = data["oldState"]["stateValue"], data["newState"]["stateValue"]
             except (KeyError, TypeError, ValueError):
-                continue  # none of a change of state
+                continue  # not a change of state
             yield Change(at=_iso(item["Timestamp"]), state=str(new), before=str(old))
 
 

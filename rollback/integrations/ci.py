@@ -1,7 +1,7 @@
-"""The CI run that a process belongs to: who asks, who has reviewed it, and which attempt of it this is.
+"""The CI run of this process: who started it, who reviewed it, and which attempt it is.
 
-One interface for GitHub Actions and for GitLab CI: `current()` gives the one of this process. Where a value goes that
-later steps and jobs need, and where a summary is shown, is theirs as well.
+One interface for GitHub Actions and GitLab CI: `current()` returns the run of this process. It also writes
+values for later steps and jobs, and the summary.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from rollback.integrations.gitlab_ci import GitLabCi
 
 
 class Run(Protocol):
-    """A CI run, as a job of it sees it.
+    """A CI run, as seen by one of its jobs.
 
-    `run` names it, and stays the same where somebody runs it, or a job of it, again; `attempt` does not. Both are empty
-    outside CI, as is `address`, where a person sees it.
+    `run` is its name, which stays the same if it, or one of its jobs, is run again; `attempt` does not. Both are empty
+    outside CI, and so is `address`, the URL of its page.
     """
 
     @property
@@ -29,27 +29,27 @@ class Run(Protocol):
     def address(self) -> str: ...
 
     def starter(self) -> str:
-        """Who has started this attempt. Raises `UsageError` outside CI, as do those below that need it."""
+        """Who started this attempt. Raises `UsageError` outside CI, like the methods below."""
         ...
 
     def reviewer(self, environment: str) -> str:
-        """Who has approved this job's deployment to `environment`. Raises `Refused` where nobody has, where it cannot
-        be known, or where it was who began the run.
+        """Who approved this job's deployment to `environment`. Raises `Refused` where nobody did, where that cannot
+        be read, or where the approver also started the run.
         """
         ...
 
     def has_ended(self, attempt: str) -> bool:
-        """Whether an attempt (or a run) has ended; false where it is another system's, or cannot be asked for."""
+        """Whether an attempt (or a run) has ended; false if it belongs to another system, or cannot be read."""
         ...
 
     def role(self, arn: str, region: str, *, person: str, seconds: int) -> str:
-        """Has this job take a role in the name of `person` for `seconds`. What is returned, the step's shell has to
-        evaluate; empty where nothing is left to do.
+        """Lets this job assume a role in the name of `person` for `seconds`. Returns text that the step's shell must
+        evaluate; may be empty.
         """
         ...
 
     def output(self, values: Mapping[str, str]) -> None:
-        """Hands values on to later steps and jobs."""
+        """Passes values to later steps and jobs."""
         ...
 
     def summarise(self, markdown: str) -> None:
@@ -58,10 +58,10 @@ class Run(Protocol):
 
 
 def current() -> Run:
-    """The run of this process; outside CI one that has no name and refuses everything else."""
+    """The run of this process; outside CI a run without a name, whose methods raise `UsageError`."""
     return GitLabCi() if os.environ.get("GITLAB_CI") == "true" else GitHubActions()
 
 
 def has_ended(attempt: str) -> bool:
-    """Whether an attempt, of whichever system, has ended; false where that system cannot be asked."""
+    """Whether an attempt, of either system, has ended; false if that system cannot be read."""
     return any(system.has_ended(attempt) for system in (GitHubActions(), GitLabCi()))

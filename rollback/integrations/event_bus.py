@@ -1,4 +1,4 @@
-"""Tells an EventBridge bus of a rollback's end, so that pagers and dashboards can follow; never stops a rollback for it."""
+"""Publishes a rollback's end to an EventBridge bus, for pagers and dashboards; a failure never stops a rollback."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rollback.model.record import Record
 
 
 def told(account: Account, record: Record) -> str:
-    """Puts the event of a record's end on the bus that the settings name; in words why that was not possible, else empty.
+    """Puts the event of a record's end on the configured bus; returns the error as text, or an empty text.
 
-    One that has not ended is none, and where no bus is named nothing is put. It gives up soon: nobody waits for it.
+    Does nothing for a record that has not ended, or without a configured bus. It has a short timeout.
     """
     bus = account.settings.event_bus
     if not bus or record.status not in ENDS:
@@ -25,14 +25,14 @@ def told(account: Account, record: Record) -> str:
         "Detail": json.dumps(detail(record)),
     }
     try:
-        with explained(f"telling the event bus {bus}"):
+        with explained(f"putting an event on the bus {bus}"):
             client = account.client(
                 "events", connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2}
             )
             (answer,) = client.put_events(Entries=[entry])["Entries"]
     except Exception as error:  # noqa: BLE001 - a bus never fails a rollback, however it fails
-        return f"The event bus {bus} did not take the event of {record.rollback_id}: {type(error).__name__}: {line(str(error))[:300]}"
+        return f"The event of {record.rollback_id} could not be put on the event bus {bus}: {type(error).__name__}: {line(str(error))[:300]}"
     if "EventId" in answer:
         return ""
-    why = answer.get("ErrorMessage") or answer.get("ErrorCode") or "it gave no reason"
-    return f"The event bus {bus} did not take the end of {record.rollback_id}: {line(str(why))[:300]}"
+    why = answer.get("ErrorMessage") or answer.get("ErrorCode") or "no reason given"
+    return f"The event of {record.rollback_id} could not be put on the event bus {bus}: {line(str(why))[:300]}"

@@ -1,8 +1,8 @@
-"""The checkout's commits: whether one may be deployed again, and its files.
+"""The checkout's commits: whether one may be deployed, and its files.
 
-Anybody who may write into a repository's `.git` may have commands there: hooks, filters, monitors, remotes.
-Git is run with all of them off, and without access to any other machine: a commit's files are read as they
-were committed, and nothing of the checkout or of its index influences that or is written.
+Anybody who can write into a repository's `.git` can put commands there: hooks, filters, monitors, remotes.
+Git runs with all of them disabled, and without network access: a commit's files are read as they
+were committed; the checkout and its index have no influence and are not written.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from pathlib import Path
 from rollback.core import locked_tempdir
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
 
-# The folder around a worktree, and how git's list of them names one.
+# The prefix of a worktree's folder, and of its line in git's list.
 _PREFIX, _NOTICED = "access-rollback-", "worktree "
 _QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_LFS_SKIP_SMUDGE": "1",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_OPTIONAL_LOCKS": "0",
-    # None: a clone that lacks objects would ask its remote for them, by whatever command it names for that.
+    # No protocols: a partial clone would fetch missing objects with a command from its configuration.
     "GIT_ALLOW_PROTOCOL": "",
-    # A commit is what its digits say, and not what somebody has put in its place.
+    # Replacement objects are ignored.
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_GRAFT_FILE": "/dev/null/none",
     "LC_ALL": "C",
 }
-# A caller (a hook, for example) may point git at another repository; only where its own settings are is kept.
+# A caller (a hook, for example) may point git at another repository; only the place of git's settings is kept.
 _KEPT = re.compile(
     r"GIT_(EXEC_PATH|CEILING_DIRECTORIES|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|(KEY|VALUE)_\d+))"
 )
@@ -43,12 +43,12 @@ _OFF = (
     "safe.bareRepository=explicit",
     "advice.detachedHead=false",
 )
-# How a commit's files come into a worktree: all of them, and as they were committed.
+# Check out all files, exactly as they were committed.
 _WHOLE = ("core.sparseCheckout=false", "core.autocrlf=false", "submodule.recurse=false")
 _SHA = re.compile(r"[0-9a-fA-F]{4,64}")
 _LINK = "120000"
 _NAMED = 5
-# What a filter's settings are set to.
+# The values that disable a filter.
 _EMPTY, _FALSE = "ROLLBACK_GIT_EMPTY", "ROLLBACK_GIT_FALSE"
 _VALUES = {_EMPTY: "", _FALSE: "false"}
 _REVISION = re.compile(r"[0-9a-fA-F]{4,40}|[A-Za-z0-9_][A-Za-z0-9._/+-]*([~^][0-9]*)*")
@@ -56,17 +56,17 @@ _REVISION = re.compile(r"[0-9a-fA-F]{4,40}|[A-Za-z0-9_][A-Za-z0-9._/+-]*([~^][0-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Commit:
-    """A commit: its 40 digits, and the first line of its message."""
+    """A commit: its 40 hexadecimal digits, and the first line of its message."""
 
     sha: str
     subject: str
 
 
 def find(root: Path, wanted: str, branch: str) -> Commit:
-    """The commit `wanted` (digits, or a tag's or branch's name) of the checkout in `root`.
+    """The commit `wanted` (digits, tag or branch) of the checkout in `root`.
 
-    Raises `UsageError` where there is none, or where `root` is no checkout; `Refused` where it is not part
-    of the protected branch: nobody goes back to a stranger's branch.
+    Raises `UsageError` where there is none, or where `root` is not a checkout; `Refused` where it is not part
+    of the protected branch: only reviewed commits can be a rollback's target.
     """
     _must_be_a_checkout(root)
     sha = resolved(root, wanted)
@@ -87,7 +87,7 @@ def find(root: Path, wanted: str, branch: str) -> Commit:
             code=Code.NOT_ON_PROTECTED_BRANCH,
             next=_where_else(root, branch)
             if shallow
-            else f"Name a commit of '{branch}': git log --oneline {branch}",
+            else f"git log --oneline {branch}  # lists the commits of '{branch}'",
         )
     return Commit(sha=sha, subject=subject(root, sha))
 
@@ -95,8 +95,8 @@ def find(root: Path, wanted: str, branch: str) -> Commit:
 def of_this_checkout(root: Path, wanted: str, branch: str) -> Commit:
     """The commit `wanted`, if it is part of what is checked out in `root`, or of the protected branch.
 
-    Its program may be run to look at it: no stranger's is. Raises `UsageError` where there is none, `Refused`
-    where it is part of neither.
+    Its program may be run for a preview, so that other commits are refused. Raises `UsageError` where there is none, `Refused`
+    where it is in neither.
     """
     _must_be_a_checkout(root)
     sha = resolved(root, wanted)
@@ -106,14 +106,14 @@ def of_this_checkout(root: Path, wanted: str, branch: str) -> Commit:
 
 
 def files(root: Path, sha: str, folder: str) -> list[str]:
-    """The paths of all files that a commit has below `folder`, from the repository's top."""
+    """The paths of all of a commit's files below `folder`, relative to the repository's top."""
     listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", "--name-only", sha, "--", folder)
     return [path for path in listed.stdout.split("\0") if path]
 
 
 def resolved(root: Path, wanted: str) -> str | None:
-    """All digits of the commit that `wanted` (digits, HEAD, or a tag's or branch's name) names; None where it names
-    none here.
+    """All digits of the commit `wanted` (digits, HEAD, tag or branch); None if there
+    is none.
     """
     if not _REVISION.fullmatch(wanted):
         return None
@@ -122,58 +122,58 @@ def resolved(root: Path, wanted: str) -> str | None:
 
 
 def branch(root: Path, symbolic: str = "HEAD") -> str:
-    """The branch that a symbolic ref (`HEAD`, `refs/remotes/origin/HEAD`) is at, without a commit too; empty where at none."""
+    """The branch of a symbolic ref (`HEAD`, `refs/remotes/origin/HEAD`), even without commits; empty without a branch."""
     known = _git(root, "symbolic-ref", "--quiet", "--short", symbolic)
     return "" if known.returncode else known.stdout.strip().removeprefix("origin/")
 
 
 def protected(root: Path, branch: str) -> str:
-    """The protected branch's ref, the remote's before a local one. Raises `UsageError` where there is none."""
+    """The protected branch's ref: the remote's, or else a local one. Raises `UsageError` where there is none."""
     for ref in (f"refs/remotes/origin/{branch}", f"refs/heads/{branch}"):
         if _git(root, "rev-parse", "--verify", "--quiet", ref).returncode == 0:
             return ref
     raise UsageError(
-        f"There is no branch '{branch}' here, which is the protected one.",
+        f"The protected branch '{branch}' does not exist in this clone.",
         code=Code.UNKNOWN_COMMIT,
         next=f"git fetch origin {branch}:refs/remotes/origin/{branch}",
     )
 
 
 def is_shallow(root: Path) -> bool:
-    """Whether the clone lacks the older part of its history."""
+    """Whether the clone is shallow."""
     return _git(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
 
 
 def is_ancestor(root: Path, older: str, newer: str) -> bool | None:
-    """Whether `older` is part of the history of `newer`; None where either is not known here."""
+    """Whether `older` is part of the history of `newer`; None if either does not exist here."""
     code = _git(root, "merge-base", "--is-ancestor", "--end-of-options", older, newer).returncode
     return {0: True, 1: False}.get(code)
 
 
 def holds(root: Path, sha: str, path: str) -> bool:
-    """Whether a commit has a file or folder at `path`, which is below the repository's top."""
+    """Whether a commit has a file or folder at `path`, relative to the repository's top."""
     return _git(root, "cat-file", "-e", f"{sha}:{path}").returncode == 0
 
 
 def read(root: Path, sha: str, path: str) -> str | None:
-    """A file as a commit has it; None where it has none there, or where it is no text."""
+    """A file's text in a commit; None if it does not exist or is not text."""
     shown = _git(root, "cat-file", "blob", f"{sha}:{path}")
     return None if shown.returncode or "\0" in shown.stdout else shown.stdout
 
 
 def has_remote_branches(root: Path) -> bool:
-    """Whether anything was ever fetched from `origin`."""
+    """Whether there are branches of `origin`."""
     return bool(_git(root, "for-each-ref", "--count=1", "--format=%(refname)", "refs/remotes/origin/").stdout)
 
 
 def subject(root: Path, sha: str) -> str:
-    """The first line of a commit's message; empty where the commit is not known here."""
+    """The first line of a commit's message; empty if the commit does not exist here."""
     return subjects(root, [sha]).get(sha, "")
 
 
 def between(root: Path, older: str, newer: str, most: int) -> list[tuple[str, str]]:
-    """The commits that `newer` has and `older` has not, newest first, as (40 digits, first line of the message); none
-    where one of them is not known here.
+    """The commits in `newer` that are not in `older`, newest first, as (40 digits, first line of the message); empty
+    if one of them does not exist here.
     """
     if not (_SHA.fullmatch(older) and _SHA.fullmatch(newer)):
         return []
@@ -192,8 +192,8 @@ def between(root: Path, older: str, newer: str, most: int) -> list[tuple[str, st
 
 
 def subjects(root: Path, shas: Iterable[str]) -> dict[str, str]:
-    """Commit, by all its digits, → the first line of its message, of those that are known here: git is asked once."""
-    # They come from records or from the engine's history, which may say anything.
+    """Commit, by all its digits, → the first line of its message, for those that exist here, in one call of git."""
+    # From records or the engine's history, which may contain anything.
     wanted = [sha for sha in dict.fromkeys(shas) if _SHA.fullmatch(sha)]
     if not wanted:
         return {}
@@ -210,7 +210,7 @@ def subjects(root: Path, shas: Iterable[str]) -> dict[str, str]:
 
 
 def is_committed(root: Path, paths: Iterable[str]) -> bool:
-    """Whether files, by their paths from `root`, are in the last commit as they are here."""
+    """Whether files (paths relative to `root`) are the same in the last commit."""
     known = [*dict.fromkeys(paths)]
     tracked = _git(root, "ls-files", "--error-unmatch", "--", *known)
     changed = _git(root, "status", "--porcelain", "--", *known)
@@ -219,7 +219,7 @@ def is_committed(root: Path, paths: Iterable[str]) -> bool:
 
 @cache
 def top(root: Path) -> Path:
-    """The top folder of the repository that `root` is in. Raises `UsageError` where it is in none."""
+    """The top folder of the repository of `root`. Raises `UsageError` where there is none."""
     _must_be_a_checkout(root)
     completed = _git(root, "rev-parse", "--show-toplevel")
     found = Path(completed.stdout.removesuffix("\n"))
@@ -227,19 +227,19 @@ def top(root: Path) -> Path:
         raise UsageError(
             f"{root} is not a work tree of its repository.",
             code=Code.NO_CHECKOUT,
-            next="Look at core.worktree and core.bare: git config --show-origin --get-regexp '^core'",
+            next="git config --show-origin --get-regexp '^core'  # check core.worktree and core.bare",
         )
     return found
 
 
 @contextmanager
 def worktree(root: Path, sha: str, folder: str = ".") -> Iterator[Path]:
-    """A folder with the files of a commit, which is removed again however the block ends.
+    """A folder with a commit's files, which is always removed at the end of the block.
 
-    It stands in a folder that nobody else may read; what is put beside it goes with it.
-    What processes that were killed have left behind is cleared away, too. Raises `UsageError` where git
+    It is in a folder that only its owner can read; everything in that folder is removed, too.
+    Folders of killed processes are also removed. Raises `UsageError` where git
     cannot check the commit out (a partial clone lacks its files), and `Refused` where links at or below
-    `folder`, in which it is worked, lead out of it: what they lead to is no part of the commit.
+    `folder`, the working folder, lead out of it: their targets are not part of the commit.
     """
     around = locked_tempdir.make(_PREFIX)
     place = around / "tree"
@@ -250,7 +250,7 @@ def worktree(root: Path, sha: str, folder: str = ".") -> Iterator[Path]:
                 root, "worktree", "add", "--detach", "--force", "--no-checkout", "--", str(place), sha
             )
             if not made.returncode:
-                # Which filters are configured is asked in there: an include may hold for this place alone.
+                # The configured filters are read inside: an include may apply only to this folder.
                 made = _git(
                     place, "reset", "--hard", "--quiet", options=(*_options(_WHOLE), *_filters(place))
                 )
@@ -268,8 +268,8 @@ def worktree(root: Path, sha: str, folder: str = ".") -> Iterator[Path]:
 
 
 def restore(place: Path) -> None:
-    """Has a worktree hold its commit's files again, and nothing that git sees beside them, after something was
-    installed there: what is new and is a folder stays, ignored; a new file goes.
+    """Restores a worktree to its commit's files, without other files that git sees, after something was
+    installed in it: new folders are kept and ignored, new files are removed.
     """
     listed = _git(place, "status", "--porcelain", "-z", "--no-renames").stdout.split("\0")
     for path in (place / entry[3:] for entry in listed if entry.startswith("?? ")):
@@ -297,12 +297,12 @@ def _must_be_its_own(place: Path, sha: str, folder: str) -> None:
             + ", ".join(f"{path} → {leads(path)}" for path in out[:_NAMED])
             + (" …" if len(out) > _NAMED else "."),
             code=Code.COMMIT_UNUSABLE,
-            next="Go back to a commit whose files are its own.",
+            next="Select a commit without such links, with --to COMMIT.",
         )
 
 
 def clear_dead(root: Path) -> None:
-    """Removes the worktrees of ours whose process has died: nobody holds their lock any more."""
+    """Removes this tool's worktrees whose process has died, so that their lock is free."""
     listed = _git(root, "worktree", "list", "--porcelain").stdout
     places = [Path(line[len(_NOTICED) :]) for line in listed.splitlines() if line.startswith(_NOTICED)]
     ours = {place.parent: place for place in places if place.parent.name.startswith(_PREFIX)}
@@ -317,24 +317,24 @@ def _must_be_a_checkout(root: Path) -> None:
     try:
         inside = _git(root, "rev-parse", "--git-dir")
     except FileNotFoundError:
-        raise UsageError("git is not on PATH.", code=Code.TOOL_MISSING, next="Install git.") from None
+        raise UsageError("git is not on the PATH.", code=Code.TOOL_MISSING, next="Install git.") from None
     if inside.returncode:
         raise UsageError(
             f"{root} is not a git checkout: {_last(inside.stderr)}.",
             code=Code.NO_CHECKOUT,
-            next="Run it inside a checkout of the platform's repository.",
+            next="Run the command inside a checkout of the repository.",
         )
 
 
 def _where_else(root: Path, branch: str) -> str:
     if is_shallow(root):
         return "git fetch --unshallow"
-    return f"git fetch origin {branch}, if it is newer than this checkout; git log --oneline {branch} shows what there is."
+    return f"git fetch origin {branch}  # if the commit is newer than this clone\ngit log --oneline {branch}  # lists the commits"
 
 
 def _last(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1].removeprefix("fatal: ").rstrip(".")[:300] if lines else "git says nothing"
+    return lines[-1].removeprefix("fatal: ").rstrip(".")[:300] if lines else "no output of git"
 
 
 def _git(root: Path, *arguments: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
@@ -357,7 +357,7 @@ def _git(root: Path, *arguments: str, options: Sequence[str] = ()) -> subprocess
         )
     except subprocess.TimeoutExpired:
         raise RollbackError(
-            f"git {arguments[0]} did not answer within two minutes.", code=Code.GIT_FAILED
+            f"git {arguments[0]} did not finish within two minutes.", code=Code.GIT_FAILED
         ) from None
 
 
@@ -366,9 +366,9 @@ def _options(settings: Sequence[str]) -> list[str]:
 
 
 def _filters(place: Path) -> list[str]:
-    """Options by which no filter that is configured here runs on a checkout.
+    """Options that disable all configured filters for a checkout.
 
-    By variables, because a filter may be called anything: after `-c` a name ends at its first `=`.
+    As variables, because a filter may have any name: after `-c` a name ends at its first `=`.
     """
     named = _git(
         place, "config", "-z", "--name-only", "--get-regexp", r"^filter\..*\.(smudge|process|required)$"

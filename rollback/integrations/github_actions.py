@@ -1,4 +1,4 @@
-"""GitHub Actions: the run that a process belongs to, who reviewed it, and the outputs and summary of a step.
+"""GitHub Actions: the run of this process, who reviewed it, and the outputs and summary of a step.
 
 "Get a workflow run" and "Get the review history for a workflow run"
 (https://docs.github.com/en/rest/actions/workflow-runs): the job's token needs `actions: read`. Outputs and
@@ -24,7 +24,7 @@ from rollback.integrations import http_json
 
 @dataclass(frozen=True, slots=True)
 class GitHubActions:
-    """The run that this process belongs to (`ci.Run`), by the variables of its job."""
+    """The run of this process (`ci.Run`), from its job's variables."""
 
     @property
     def run(self) -> str:
@@ -32,7 +32,7 @@ class GitHubActions:
 
     @property
     def attempt(self) -> str:
-        """As GitHub's API has it: `4711/attempts/2`, or the run where the attempt is not known."""
+        """As in GitHub's API: `4711/attempts/2`, or the run if the attempt is unknown."""
         run, attempt = self.run, os.environ.get("GITHUB_RUN_ATTEMPT", "")
         return f"{run}/attempts/{attempt}" if run and attempt else run
 
@@ -42,14 +42,14 @@ class GitHubActions:
         return f"{server}/{repository}/actions/runs/{self.run}" if server and self.run else ""
 
     def starter(self) -> str:
-        """Who has started this attempt: another than began the run, perhaps, where it is run again."""
+        """Who started this attempt; for a re-run possibly somebody else than who started the run."""
         if not (person := os.environ.get("GITHUB_TRIGGERING_ACTOR", "")):
             raise _outside("GITHUB_TRIGGERING_ACTOR")
         return person
 
     def has_ended(self, attempt: str) -> bool:
-        """The `status` of a run, or of an attempt, is `completed` once none of its jobs runs any more. A run that is run
-        again is the same run, so that of the whole run this says nothing about an earlier attempt ("Get a workflow
+        """The `status` of a run, or of an attempt, is `completed` when all its jobs have ended. A run that is run
+        again is the same run, so that a run's status says nothing about an earlier attempt ("Get a workflow
         run attempt").
         """
         if not re.fullmatch(r"[0-9]+(/attempts/[0-9]+)?", attempt):
@@ -62,8 +62,8 @@ class GitHubActions:
     def reviewer(self, environment: str) -> str:
         """Who approved this run's last job in the GitHub environment `environment`.
 
-        Raises `Refused` where nobody did: an environment without required reviewers lets every job pass. So it does
-        where it was who began the run, or this attempt of it, whatever GitHub allows.
+        Raises `Refused` where nobody did: an environment without required reviewers allows every job. Also
+        if the reviewer started the run or this attempt, even if GitHub allows that.
         """
         try:
             reviews = _asked(f"actions/runs/{self.run}/approvals")
@@ -75,27 +75,27 @@ class GitHubActions:
             ]
         except (URLError, TimeoutError, ValueError, KeyError, TypeError) as error:
             raise Refused(
-                f"GitHub does not say who reviewed this run: {error}",
+                f"The reviewer of this run could not be read from GitHub: {error}",
                 code=Code.REVIEW_MISSING,
-                next="The job needs actions: read and GITHUB_TOKEN.",
+                next="Give the job the permission actions: read, and GITHUB_TOKEN.",
             ) from None
         if not given:
             raise Refused(
                 f"Nobody has reviewed this run for {environment}.",
                 code=Code.REVIEW_MISSING,
-                next=f"Give the environment {environment} required reviewers: pulumi up of the foundation declares them.",
+                next=f"Add required reviewers to the environment {environment}, or run pulumi up of the foundation, which declares them.",
             )
         person = given[-1]
         if person.casefold() in {self.starter().casefold(), os.environ.get("GITHUB_ACTOR", "").casefold()}:
             raise Refused(
-                f"{person} has started this run, and cannot approve it.",
+                f"{person} started this run and cannot approve it.",
                 code=Code.APPROVAL_REFUSED,
-                next=f"Another reviewer of {environment} has to approve it.",
+                next=f"Another reviewer of {environment} must approve it.",
             )
         return person
 
     def role(self, arn: str, region: str, *, person: str, seconds: int) -> str:
-        """A later step takes it: it has what it needs as outputs, and later ones know when the role will end."""
+        """A later step assumes it, with these outputs; later steps know when the session ends."""
         end = datetime.now(UTC) + timedelta(seconds=seconds)
         _append("GITHUB_ENV", f"AWS_CREDENTIAL_EXPIRATION={end.isoformat(timespec='seconds')}")
         self.output({"arn": arn, "region": region, "person": person, "seconds": str(seconds)})
@@ -104,7 +104,7 @@ class GitHubActions:
     def output(self, values: Mapping[str, str]) -> None:
         lines = []
         for name, value in values.items():
-            mark = secrets.token_hex(16)  # what no value can hold
+            mark = secrets.token_hex(16)  # cannot occur in a value
             lines += [f"{name}<<{mark}", value, mark]
         _append("GITHUB_OUTPUT", "\n".join(lines))
 
@@ -121,12 +121,12 @@ def _append(variable: str, text: str) -> None:
 
 def _outside(variable: str) -> UsageError:
     return UsageError(
-        f"{variable} is not set: this is for a job of GitHub Actions or GitLab CI.", code=Code.NOT_IN_CI
+        f"{variable} is not set: this command only works in a job of GitHub Actions or GitLab CI.", code=Code.NOT_IN_CI
     )
 
 
 def _asked(what: str) -> Any:
-    """What GitHub's API answers about this repository. Raises `ValueError` where it cannot be asked."""
+    """GitHub's API response about this repository. Raises `ValueError` where it cannot be read."""
     base, repository = os.environ.get("GITHUB_API_URL", ""), os.environ.get("GITHUB_REPOSITORY", "")
     token = os.environ.get("GITHUB_TOKEN", "")
     if not (base and repository and token):
@@ -135,7 +135,7 @@ def _asked(what: str) -> Any:
 
 
 def asked(base: str, token: str, path: str) -> Any:
-    """What GitHub's API at `base` answers. Raises as `http_json.asked` does."""
+    """The response of GitHub's API at `base`. Raises as `http_json.asked` does."""
     return http_json.asked(
         f"{base}/{path}", {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"}
     )

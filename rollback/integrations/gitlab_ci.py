@@ -1,8 +1,8 @@
-"""GitLab CI: the pipeline that a process belongs to, who approved its deployment, and what later jobs are handed on.
+"""GitLab CI: the pipeline of this process, who approved its deployment, and values for later jobs.
 
-Who approved a deployment to a protected environment is in the deployments API (`approvals`, or `approval_summary` where
-there are several rules), which a job's own token may read; so may it list the jobs of a pipeline, where GitLab is new
-enough, else a token with `read_api` in GITLAB_TOKEN has to.
+The approvals of a deployment to a protected environment are in the deployments API (`approvals`, or `approval_summary` if
+there are several rules), which a job's token may read; it may also list the jobs of a pipeline, if GitLab is new
+enough; otherwise a token with `read_api` in GITLAB_TOKEN is needed.
 https://docs.gitlab.com/api/deployments/
 https://docs.gitlab.com/ci/environments/deployment_approvals/
 https://docs.gitlab.com/ci/jobs/ci_job_token/#job-token-access
@@ -27,19 +27,19 @@ from rollback.core.errors import Code, Refused, UsageError
 from rollback.core.stdio import write_out
 from rollback.integrations import http_json
 
-# What a job gives its identity token (`id_tokens:`), and where it collects its variables (`reports: dotenv:`).
+# The variable of a job's identity token (`id_tokens:`), and the file of its variables (`reports: dotenv:`).
 ID_TOKEN, DOTENV = "ROLLBACK_ID_TOKEN", "rollback.env"
 _ENDED = {"success", "failed", "canceled", "skipped"}
 _PAGE = 100
-# A shell reads the file, too.
+# Shells also read the file.
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+=,-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class GitLabCi:
-    """The pipeline that this process belongs to (`ci.Run`), by the variables of its job.
+    """The pipeline of this process (`ci.Run`), from its job's variables.
 
-    The pipeline is the run: its number is the same where a job of it is tried again, and that job has another number.
+    The pipeline is the run: its number stays the same if a job is retried; the job then has another number.
     """
 
     @property
@@ -50,7 +50,7 @@ class GitLabCi:
 
     @property
     def attempt(self) -> str:
-        """`pipelines/4711/jobs/815`, or the run where the job is not known."""
+        """`pipelines/4711/jobs/815`, or the run if the job is unknown."""
         run, job = self.run, os.environ.get("CI_JOB_ID", "")
         return f"{run}/jobs/{job}" if run and job else run
 
@@ -59,12 +59,12 @@ class GitLabCi:
         return os.environ.get("CI_PIPELINE_URL", "")
 
     def starter(self) -> str:
-        """Who has started this job: who began the pipeline, or who started a manual job or tried one again."""
+        """Who started this job: the pipeline's starter, or who started a manual job or retried one."""
         return _variable("GITLAB_USER_LOGIN")
 
     def has_ended(self, attempt: str) -> bool:
-        """A job has ended once its status does not change any more. A pipeline never has, as far as is known here:
-        its jobs can be tried again.
+        """A job has ended when its status is final. A pipeline never counts as ended, because
+        its jobs can be retried.
         """
         found = re.fullmatch(r"pipelines/([0-9]+)/jobs/([0-9]+)", attempt)
         if found is None:
@@ -78,8 +78,8 @@ class GitLabCi:
     def reviewer(self, environment: str) -> str:
         """Who approved this job's deployment to the protected environment `environment`.
 
-        Raises `Refused` where nobody did: an environment without approval rules lets every job pass. So it does where
-        it was who began the pipeline, whatever GitLab allows.
+        Raises `Refused` where nobody did: an environment without approval rules allows every job. Also
+        if the approver started the pipeline, even if GitLab allows that.
         """
         job = _variable("CI_JOB_ID")
         try:
@@ -92,9 +92,9 @@ class GitLabCi:
             began = str(deployment["user"]["username"]) if own else ""
         except (URLError, TimeoutError, ValueError, KeyError, TypeError) as error:
             raise Refused(
-                f"GitLab does not say who approved this deployment: {error}",
+                f"The approver of this deployment could not be read from GitLab: {error}",
                 code=Code.REVIEW_MISSING,
-                next="The job's token, or GITLAB_TOKEN, has to read this project's deployments.",
+                next="Let the job's token, or GITLAB_TOKEN, read this project's deployments.",
             ) from None
         if not given:
             raise Refused(
@@ -105,21 +105,21 @@ class GitLabCi:
         person = given[-1]
         if person.casefold() == began.casefold():
             raise Refused(
-                f"{person} has begun this pipeline, and cannot approve it.",
+                f"{person} started this pipeline and cannot approve it.",
                 code=Code.APPROVAL_REFUSED,
-                next=f"Somebody else has to approve the deployment to {environment}.",
+                next=f"Another person must approve the deployment to {environment}.",
             )
         return person
 
     def role(self, arn: str, region: str, *, person: str, seconds: int) -> str:
-        """AWS's clients take it themselves, with the job's identity token, and as often as it ends before the job does.
+        """The AWS clients assume it with the job's identity token, and renew it when needed.
 
         https://docs.aws.amazon.com/sdkref/latest/guide/access-assume-role-web.html
         """
-        del seconds  # they ask for an hour at a time
+        del seconds  # the clients request an hour at a time
         folder = Path(
             f"{os.environ.get('CI_PROJECT_DIR', '')}.tmp"
-        )  # the runner's own, which no artifact is made from
+        )  # the runner's folder, which is not part of artifacts
         number, name = tempfile.mkstemp(prefix="rollback-token-", dir=folder if folder.is_dir() else None)
         with os.fdopen(number, "w", encoding="utf-8") as file:
             file.write(_variable(ID_TOKEN))
@@ -130,15 +130,15 @@ class GitLabCi:
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
         }
-        # Keys in the environment, or a profile, would count more.
+        # Keys in the environment, or a profile, would take precedence.
         gone = "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE"
         return "\n".join([gone, *(f"export {key}={shlex.quote(value)}" for key, value in values.items())])
 
     def output(self, values: Mapping[str, str]) -> None:
-        """Variables of later jobs, `ROLLBACK_DIGEST` for `digest`, by a file at the project's root that the job reports as
+        """Writes variables for later jobs, `ROLLBACK_DIGEST` for `digest`, to a file at the project's root that the job reports as
         dotenv.
 
-        Raises `UsageError` for a value that is more than a word: a shell may read that file.
+        Raises `UsageError` for a value that is not a plain word, because a shell may read the file.
         """
         _variable("CI_JOB_ID")
         lines = []
@@ -150,19 +150,19 @@ class GitLabCi:
             file.writelines(lines)
 
     def summarise(self, markdown: str) -> None:
-        """GitLab's jobs have no summary: it is in the log."""
+        """Writes it to the log: GitLab's jobs have no summary."""
         _variable("CI_JOB_ID")
         write_out(markdown)
         sys.stdout.flush()
 
 
 def _job(deployment: Mapping[str, Any]) -> object:
-    """The number of the job that a deployment belongs to; None where it is nobody's."""
+    """The number of a deployment's job; None without one."""
     return (deployment.get("deployable") or {}).get("id")
 
 
 def _approvals(deployment: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A deployment's approvals, whichever way its environment is protected."""
+    """A deployment's approvals, for either way to protect its environment."""
     rules = (deployment.get("approval_summary") or {}).get("rules") or ()
     found = [
         *(deployment.get("approvals") or ()),
@@ -172,10 +172,10 @@ def _approvals(deployment: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _variable(name: str) -> str:
-    """Raises `UsageError` where a job does not have it."""
+    """A variable of the job. Raises `UsageError` if it is not set."""
     if not (value := os.environ.get(name, "")):
         raise UsageError(
-            f"{name} is not set: this is for a job of GitLab CI"
+            f"{name} is not set: this command only works in a job of GitLab CI"
             + (f" with id_tokens: {{{ID_TOKEN}: {{aud: sts.amazonaws.com}}}}." if name == ID_TOKEN else "."),
             code=Code.NOT_IN_CI,
         )
@@ -183,7 +183,7 @@ def _variable(name: str) -> str:
 
 
 def _pages(what: str) -> Iterator[Any]:
-    """All of a list, page by page."""
+    """All entries of a list, page by page."""
     number = 1
     while page := _asked(f"{what}&per_page={_PAGE}&page={number}"):
         yield from page
@@ -193,7 +193,7 @@ def _pages(what: str) -> Iterator[Any]:
 
 
 def _asked(what: str) -> Any:
-    """What GitLab's API answers about this project. Raises `ValueError` where it cannot be asked."""
+    """GitLab's API response about this project. Raises `ValueError` where it cannot be read."""
     base, project = os.environ.get("CI_API_V4_URL", ""), os.environ.get("CI_PROJECT_ID", "")
     own, given = os.environ.get("CI_JOB_TOKEN", ""), os.environ.get("GITLAB_TOKEN", "")
     if not (base and project and (own or given)):

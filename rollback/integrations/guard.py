@@ -1,4 +1,4 @@
-"""What the guard's function asks of AWS beside a rollback: a report to people, a look later on, a smoke test."""
+"""The guard's AWS calls besides a rollback: reports to people, scheduled checks, smoke tests."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _DETAIL = 200
 
 
 def report(account: Account, subject: str, document: Mapping[str, Any]) -> None:
-    """Publishes to the topic of reports. Raises `RollbackError` where SNS does not take it."""
+    """Publishes to the topic of reports. Raises `RollbackError` where SNS does not accept it."""
     settings = account.settings
     topic = arn("sns", settings.region, settings.account, settings.names.guard_reports)
     text = "".join(letter for letter in line(subject) if letter.isascii() and letter.isprintable())
-    with explained("reporting what the guard did"):
+    with explained("publishing the guard's report"):
         account.client("sns", connect_timeout=3, read_timeout=5).publish(
             TopicArn=topic, Subject=text[:_SUBJECT], Message=json.dumps(document, indent=1)
         )
 
 
 def schedule(account: Account, name: str, at: datetime, payload: Mapping[str, Any]) -> None:
-    """Has the guard's function invoked once at a time (UTC) with `payload`; once is enough where it is scheduled already.
+    """Schedules one invocation of the guard's function at a time (UTC) with `payload`. Idempotent.
 
-    Raises `RollbackError` where EventBridge Scheduler does not take it.
+    Raises `RollbackError` where EventBridge Scheduler does not accept it.
     """
     settings = account.settings
     names, client = settings.names, account.client("scheduler", connect_timeout=3, read_timeout=5)
-    with explained("scheduling a look at the alarm"):
+    with explained("scheduling a check of the alarm"):
         try:
             client.create_schedule(
                 Name=f"{names.guard}-{name}"[:64],
@@ -53,7 +53,7 @@ def schedule(account: Account, name: str, at: datetime, payload: Mapping[str, An
 
 
 def smoke(account: Account, function: str) -> Check:
-    """Invokes a function through the alias: healthy is any answer but an error."""
+    """Invokes a function through the alias: every response except an error is healthy."""
     settings = account.settings
     name, alias = settings.function(function), settings.alias
     with explained(f"invoking {name}:{alias}"):
@@ -62,13 +62,13 @@ def smoke(account: Account, function: str) -> Check:
         )
         said = answer["Payload"].read(_DETAIL * 4).decode("utf-8", "replace")
     failed = answer.get("FunctionError")
-    detail = f"{name}:{alias} answered" + (f" {failed}: {line(said)[:_DETAIL]}" if failed else "")
+    detail = f"{name}:{alias} responded" + (f" with {failed}: {line(said)[:_DETAIL]}" if failed else "")
     return Check(check="smoke", ok=not failed, detail=detail)
 
 
 def invoke(account: Account, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the guard's function answers to `payload`; `{"errorMessage": …}` where it fails. Raises `RollbackError` where
-    there is none, or it may not be asked.
+    """The response of the guard's function to `payload`; `{"errorMessage": …}` if it fails. Raises `RollbackError` where
+    it does not exist, or may not be invoked.
     """
     with explained(f"invoking {account.settings.names.guard}"):
         answer = account.client("lambda", read_timeout=120, retries={"total_max_attempts": 1}).invoke(
@@ -79,16 +79,16 @@ def invoke(account: Account, payload: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def declared(account: Account) -> dict[str, Any]:
-    """The guard as it is in the account: `{"state", "concurrency", "failed", "subscribed", "alarms": {name: {…}}}`.
+    """The guard's state in the account: `{"state", "concurrency", "failed", "subscribed", "alarms": {name: {…}}}`.
 
-    `failed` is how many messages it could not answer, `subscribed` whether its topic invokes it, and of each alarm
-    `state`, and whether it `calls`. Raises `RollbackError` where AWS does not tell.
+    `failed` is the number of messages it could not process, `subscribed` whether its topic invokes it; for each alarm
+    `state`, and whether it `calls` the topic. Raises `RollbackError` where AWS cannot be read.
     """
     settings, names = account.settings, account.settings.names
     functions, queues, topics = map(account.client, ("lambda", "sqs", "sns"))
     own = arn("lambda", settings.region, settings.account, f"function:{names.guard}")
     topic = arn("sns", settings.region, settings.account, names.guard_alarms)
-    with explained("looking at the guard"):
+    with explained("reading the state of the guard"):
         found = functions.get_function_configuration(FunctionName=names.guard)
         reserved = functions.get_function_concurrency(FunctionName=names.guard)
         url = queues.get_queue_url(QueueName=names.guard_failed)["QueueUrl"]

@@ -1,4 +1,4 @@
-"""Reads the resources and the backend that a Terraform file declares, with python-hcl2
+"""Reads the resources and the backend in a Terraform file, with python-hcl2
 (https://github.com/amplify-education/python-hcl2).
 """
 
@@ -9,19 +9,19 @@ from typing import Any
 
 from rollback.core.extras import extra
 
-# Characters: the parser takes about two seconds for 100,000, and longer where blocks never end.
+# In characters: the parser takes about two seconds for 100,000, and longer for unclosed blocks.
 _LARGEST = 500_000
 
 
 class UnreadableHcl(Exception):
-    """A text that is none, or that the parser does not know; the message says where or why."""
+    """A text that is not HCL, or that the parser does not support; the message has the line or the reason."""
 
 
 def resources(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The address and the body of each `resource` block, as in `("aws_x.y", {"name": "z", "lifecycle":
     [{…}]})`.
 
-    A body maps attribute and block names to JSON values: a block inside of it is a list of mappings, an
+    A body maps attribute and block names to JSON values: a nested block is a list of mappings, an
     expression the text `${…}`. Raises `UnreadableHcl`.
     """
     for block in _parsed(text).get("resource", ()):
@@ -32,8 +32,8 @@ def resources(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def backend(text: str) -> Mapping[str, Mapping[str, Any]] | None:
-    """The type and the body of the `backend` block, as in `{"s3": {"key": "a/b", …}}`, or `{"cloud": {…}}` for that
-    of Terraform's service; None where the file declares neither. Raises `UnreadableHcl`.
+    """The type and the body of the `backend` block, as in `{"s3": {"key": "a/b", …}}`, or `{"cloud": {…}}` for the backend
+    of HCP Terraform; None where the file declares neither. Raises `UnreadableHcl`.
     """
     for block in _parsed(text).get("terraform", ()):
         for type_, body in (one for named in block.get("backend", ()) for one in named.items()):
@@ -56,7 +56,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
     try:
         found: Mapping[str, Any] = hcl2.loads(text.removeprefix("\ufeff"), serialization_options=bare)
     except UnexpectedInput as error:
-        raise UnreadableHcl(f"line {error.line} is not understood") from None
+        raise UnreadableHcl(f"line {error.line} cannot be parsed") from None
     except (LarkError, RecursionError):
-        raise UnreadableHcl("it is not understood") from None
+        raise UnreadableHcl("it cannot be parsed") from None
     return found

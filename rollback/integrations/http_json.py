@@ -1,4 +1,4 @@
-"""Asks an API for JSON, with a token that goes to its own host only."""
+"""Reads JSON from an API, with a token that is only sent to the API's host."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _LOOPBACK = "http://127.0.0.1:"
 
 
 def asked(address: str, headers: Mapping[str, str]) -> Any:
-    """What `address` answers. Raises `ValueError` for one that a token is not sent to, and for what is not JSON.
+    """The JSON at `address`. Raises `ValueError` for an address that must not receive a token, and for invalid JSON.
 
-    Raises `urllib.error.HTTPError` for what is refused, `URLError` or `TimeoutError` without an answer.
+    Raises `urllib.error.HTTPError` for an error status, `URLError` or `TimeoutError` without a response.
     """
     if not address.startswith(("https://", _LOOPBACK)):
         raise ValueError(f"{address} is not a URL that a token may be sent to")

@@ -1,8 +1,8 @@
-"""Posts the progress of a rollback to Slack, and never stops a rollback for it.
+"""Posts the progress of a rollback to Slack; a failure never stops a rollback.
 
-With a bot's token there is one message for each rollback, which is updated as it goes; with an incoming
-webhook, which can update nothing, one at its beginning and one at its end. An error is reported once, and
-nothing more.
+With a bot token there is one message per rollback, which is updated; with an incoming
+webhook, which cannot update messages, one at the start and one at the end. An error is reported once,
+with no retry.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from rollback.model.messages import unhealthy
 from rollback.model.record import MARKS, WAITING, Record, Status
 from rollback.model.situation import RecordSeen
 
-# Characters: https://docs.slack.dev/reference/block-kit/blocks and …/block-kit/composition-objects.
+# Limits in characters: https://docs.slack.dev/reference/block-kit/blocks and …/block-kit/composition-objects.
 _HEADER, _FIELD, _SECTION = 150, 2000, 3000
-# Seconds to wait for Slack at the end, and in any one call.
+# Timeouts in seconds: at the end, and per call.
 _PATIENCE, _CALL = 5.0, 4
-# Seconds: about one message a second in a channel (https://docs.slack.dev/apis/web-api/rate-limits). What lies
-# between is left out.
+# Seconds between messages: about one per second and channel (https://docs.slack.dev/apis/web-api/rate-limits). States
+# in between are skipped.
 _APART = 1.0
 _API = "https://slack.com/api/"
 _MARKS = {
@@ -48,21 +48,21 @@ _ENDS = (Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED, Status
 
 
 class Sender(Protocol):
-    """Sends a record's message (as `message` makes it) somewhere. Raises any error of that."""
+    """Sends a record's message (made by `message`). May raise any error."""
 
     def send(self, record: Record, message: Mapping[str, Any]) -> None: ...
 
 
 def message(seen: RecordSeen, run: str = "") -> dict[str, Any]:
-    """What Slack is to show of a record, and what to type next: `{"text": <for notifications>, "blocks": [{"type":
+    """The Slack message of a record, with what to type next: `{"text": <for notifications>, "blocks": [{"type":
     "header", …}, …]}`. Pure.
 
-    Everything that came from outside is plain text, in which Slack sees no markup, no link and no mention.
+    Everything from outside is plain text, in which Slack interprets no markup, link or mention.
     """
     record = seen.record
     movement = f"{record.from_version or 'unknown'} → {record.to_version}"
     title = f"{_MARKS[record.status]} {record.environment}: {record.kind} {movement} {seen.status}"
-    loud = [_section("*⚠ EMERGENCY: without the ledger and without approval*")] if record.emergency else []
+    loud = [_section("*⚠ EMERGENCY: without ledger and approval*")] if record.emergency else []
     facts = {
         "Environment": record.environment,
         "From → to": movement,
@@ -87,13 +87,13 @@ def message(seen: RecordSeen, run: str = "") -> dict[str, Any]:
         },
     ]
     if run:
-        blocks.append(_section(f"<{run}|The run, with its report>"))
+        blocks.append(_section(f"<{run}|CI run with report>"))
     return {"text": _escaped(_cut(line(f"{title}: {record.reason}"), _SECTION)), "blocks": blocks}
 
 
 @dataclass(kw_only=True)
 class Bot:
-    """A bot's message, one for each record, updated from then on. `messages` maps a record's id to its
+    """Sends with a bot token: one message per record, then updates. `messages` maps a record's id to its
     message's (channel, timestamp).
     """
 
@@ -117,7 +117,7 @@ class Bot:
 
 @dataclass(frozen=True, kw_only=True)
 class Hook:
-    """An incoming webhook: it gets a message for a rollback's beginning and for its end."""
+    """Sends with an incoming webhook: one message for a rollback's start and one for its end."""
 
     address: str
     begun: set[str] = field(default_factory=set)
@@ -136,15 +136,15 @@ class Hook:
             )
             if answer.status_code != 200:  # noqa: PLR2004 - HTTP
                 raise RollbackError(
-                    f"the webhook answered {answer.status_code}: {answer.body[:100]}", code=Code.SLACK_FAILED
+                    f"the webhook returned {answer.status_code}: {answer.body[:100]}", code=Code.SLACK_FAILED
                 )
 
 
 @dataclass
 class Notifier:
-    """Hands messages to a sender in a thread of its own; what is overtaken while it waits is left out.
+    """Sends messages in a separate thread; a message replaced by a newer one before it is sent is dropped.
 
-    The sender is made there, too: nobody waits for it.
+    The sender is also made in that thread, so that nothing waits for it.
     """
 
     make: Callable[[], Sender]
@@ -159,7 +159,7 @@ class Notifier:
     _starting: threading.Lock = field(default_factory=threading.Lock)
 
     def notify(self, seen: RecordSeen) -> None:
-        """A record has changed."""
+        """Queues the message of a changed record."""
         with self._starting:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="slack", daemon=True)
@@ -167,7 +167,7 @@ class Notifier:
         self._waiting.put(seen)
 
     def place(self, record: Record) -> str:
-        """Slack message id for a record; empty if not posted."""
+        """The id of a record's Slack message; empty if not posted."""
         done = threading.Event()
         self._waiting.put(done)
         done.wait(_PATIENCE)
@@ -178,14 +178,14 @@ class Notifier:
         )
 
     def close(self) -> None:
-        """Waits a few seconds for what is still to be sent, and reports what went wrong."""
+        """Waits a few seconds for queued messages, and reports an error."""
         if self._thread is not None:
             self._waiting.put(None)
             self._thread.join(_PATIENCE)
-            late = "it did not answer in time" if self._thread.is_alive() else ""
-            self._thread = None  # what comes after that begins again
+            late = "no response in time" if self._thread.is_alive() else ""
+            self._thread = None  # a later message starts a new thread
             if wrong := self._wrong or late:
-                self.notice(f"Slack did not take the message: {wrong}. The rollback does not depend on it.")
+                self.notice(f"The Slack message could not be sent: {wrong}. This does not affect the rollback.")
 
     def _work(self) -> None:
         sent = float("-inf")
@@ -208,16 +208,16 @@ class Notifier:
 
 
 def notifier(account: Account, notice: Callable[[str], None]) -> Notifier | None:
-    """The notifier of the team; None where neither the settings nor the environment configure Slack."""
+    """The Slack notifier; None if neither the settings nor the environment configure Slack."""
     if account.settings.slack_channel or _given():
         return Notifier(make=lambda: _sender(account), notice=notice)
     return None
 
 
 def _sender(account: Account) -> Sender:
-    """By the environment's secret, else by the SecureString's.
+    """The sender for the secret in the environment, else in the SecureString parameter.
 
-    Raises `RollbackError` where that cannot be read, or where a bot knows no channel.
+    Raises `RollbackError` where that cannot be read, or where a bot has no channel.
     """
     channel, parameter, secret = account.settings.slack_channel, account.settings.names.slack, _given()
     if not secret:
@@ -228,7 +228,7 @@ def _sender(account: Account) -> Sender:
         return Hook(address=secret)
     if not channel:
         raise RollbackError(
-            "a bot's token needs a channel", code=Code.SLACK_FAILED, next="slackChannel in Pulumi.yaml"
+            "a bot token needs a channel", code=Code.SLACK_FAILED, next="Set slackChannel in Pulumi.yaml."
         )
     return Bot(token=secret, channel=channel, address=os.environ.get("SLACK_API_URL", _API))
 
@@ -238,7 +238,7 @@ def _given() -> str:
 
 
 def _reference(notified: str) -> tuple[str, str] | None:
-    """Where an earlier process has put a record's message."""
+    """The channel and timestamp of a record's message, from its journal."""
     channel, _, ts = notified.partition("/")
     return (channel, ts) if ts else None
 

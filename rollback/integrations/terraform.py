@@ -1,6 +1,6 @@
-"""Runs Terraform or OpenTofu: which one is installed, with which environment, and for how long.
+"""Runs Terraform or OpenTofu: finds the program, its environment, and limits its time.
 
-Its first SIGINT ends it gracefully, with its state written and its lock released; a second one does not
+The first SIGINT ends it gracefully, with its state written and its lock released; a second one does not
 (`gated.process`).
 """
 
@@ -25,8 +25,8 @@ from rollback.integrations.gated.process import ended, gated
 
 NAMES = ("terraform", "tofu")
 MINIMUM = (1, 10)  # the first with the S3 backend's `use_lockfile`, of both
-# Of the caller's own TF_ variables only those have a say that tell where providers, modules and the keys of
-# encrypted states are; TF_CLI_ARGS, TF_LOG, TF_VAR_… and the like would change what is planned, or tell it.
+# Only those of the caller's TF_ variables are passed on that define providers, modules and the keys of
+# encrypted states; TF_CLI_ARGS, TF_LOG, TF_VAR_… and others would change or log what is planned.
 _KEPT = re.compile(r"TF_(CLI_CONFIG_FILE|PLUGIN_CACHE_DIR|TOKEN_\w+|ENCRYPTION)")
 _POLL = 0.05
 
@@ -36,7 +36,7 @@ Line = Mapping[str, Any]
 
 
 class ToolFailed(RollbackError):
-    """The tool ended badly, or did not end in its time."""
+    """The tool failed, or exceeded its time limit."""
 
     code_default = Code.TERRAFORM_FAILED
 
@@ -52,7 +52,7 @@ class Tool:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What has to be the same where a saved plan is carried out: `{"tool", "version", "platform"}`."""
+        """What must be the same to apply a saved plan: `{"tool", "version", "platform"}`."""
         return {"tool": self.name, "version": self.version, "platform": self.platform}
 
 
@@ -71,7 +71,7 @@ class Diagnostic:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """How a run ended: its exit code, what it printed, and the lines of JSON in that."""
+    """The result of a run: exit code and output."""
 
     code: int
     out: str
@@ -88,11 +88,11 @@ class Done:
 
 
 def find() -> Tool:
-    """The tool on PATH. Raises `UsageError` where there is none, or none that is new enough."""
+    """The tool on PATH. Raises `UsageError` where there is none, or only older versions."""
     found = [path for name in NAMES if (path := shutil.which(name))]
     if not found:
         raise UsageError(
-            "Neither terraform nor tofu is on PATH.",
+            "Neither terraform nor tofu is on the PATH.",
             code=Code.TOOL_MISSING,
             next="Install Terraform 1.10 or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu "
             "(https://opentofu.org/docs/intro/install/); for the local account: make tools.",
@@ -110,9 +110,9 @@ def find() -> Tool:
         if numbers >= MINIMUM:
             return Tool(path=path, name=Path(path).name, version=version, platform=platform)
     raise UsageError(
-        f"{' and '.join(found)} on PATH is older than 1.10, which is the first to lock a state in S3 by itself.",
+        f"{' and '.join(found)} on the PATH is older than 1.10, the first version that locks a state in S3 without DynamoDB.",
         code=Code.TOOL_MISSING,
-        next="Install a newer one.",
+        next="Install a newer version.",
     )
 
 
@@ -127,10 +127,10 @@ def inherited() -> dict[str, str]:
 
 
 def run(arguments: Sequence[str], *, environment: Mapping[str, str], cwd: Path, seconds: float) -> Done:
-    """Runs the tool and keeps what it prints in memory: it may hold secrets. `seconds` is all it gets.
+    """Runs the tool and keeps its output, which may contain secrets, in memory. `seconds` is the time limit.
 
-    `environment` are variables beside `inherited`. Raises `ToolFailed` where it takes longer; it has been
-    ended then.
+    `environment` are variables besides `inherited`. Raises `ToolFailed` if it takes longer; it is
+    stopped then.
     """
     try:
         with (
@@ -148,7 +148,7 @@ def run(arguments: Sequence[str], *, environment: Mapping[str, str], cwd: Path, 
             out, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         raise ToolFailed(
-            f"{Path(arguments[0]).name} {arguments[1]} did not end within {seconds / 60:.0f} minutes and was stopped.",
+            f"{Path(arguments[0]).name} {arguments[1]} did not finish within {seconds / 60:.0f} minutes and was stopped.",
         ) from None
     return Done(code=process.returncode, out=_text(out), errors=_text(errors))
 
@@ -165,11 +165,11 @@ def follow(
     on_lines: Callable[[list[Line]], None],
     stopping: Callable[[], bool],
 ) -> tuple[Done, bool]:
-    """Runs the tool and passes on its lines of JSON as they come; also returns whether it was asked to stop.
+    """Runs the tool and passes on its JSON lines as they come; also returns whether it was asked to stop.
 
-    `environment` are variables beside `inherited`, `seconds` is all it gets. `started` gets the process
-    before it acts, and `on_lines` the new lines, again and again while it works: what either raises stops it. It
-    writes to the file `printed` and not to us, so that it ends well where we are killed.
+    `environment` are variables besides `inherited`, `seconds` is the time limit. `started` receives the process
+    before it acts, and `on_lines` new lines while it runs; an exception of either stops it. It
+    writes to the file `printed`, not to a pipe, so that it ends well if this process is killed.
     """
     with (
         printed.open("w", encoding="utf-8") as out,
@@ -191,7 +191,7 @@ def follow(
             lives = running.process.poll() is None
             if lives:
                 time.sleep(_POLL)
-            # The last line may lack its end.
+            # The last line may be incomplete.
             rest = _pass_on(rest + tail.read() + ("" if lives else "\n"), on_lines)
             return lives
 
@@ -214,14 +214,14 @@ def diagnostics(lines: Sequence[Line]) -> list[Diagnostic]:
 
 
 def _pass_on(text: str, on_lines: Callable[[list[Line]], None]) -> str:
-    """Hands on the whole lines of `text`; returns the rest."""
+    """Passes on the complete lines of `text`; returns the rest."""
     whole, _, rest = text.rpartition("\n")
     on_lines(list(_lines(whole)))
     return rest
 
 
 def _lines(text: str) -> Iterator[Line]:
-    """The lines that are JSON: `init -json` has some that are not."""
+    """The lines that are JSON; `init -json` also prints others."""
     for line in text.splitlines():
         with suppress(ValueError):
             if isinstance(one := json.loads(line), dict):
@@ -229,10 +229,10 @@ def _lines(text: str) -> Iterator[Line]:
 
 
 def _text(printed: bytes) -> str:
-    """As a pipe in text mode gives it."""
+    """Decoded like a pipe in text mode."""
     return io.TextIOWrapper(io.BytesIO(printed), encoding="utf-8", errors="replace").read()
 
 
 def _last(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1].strip()[:300] if lines else "it says nothing"
+    return lines[-1].strip()[:300] if lines else "no output"

@@ -1,1 +1,1 @@
-"""The ledger: the deployments table with its records, timeline and leases, and the audit bucket beside it."""
+"""The ledger: the deployments table with its records, timeline and leases, and the archive bucket."""

@@ -1,22 +1,22 @@
-"""The copy outside the table: timeline entries, manifests and approvals in a versioned bucket with object
+"""The archive: copies of timeline entries, manifests and approvals in a versioned bucket with object
 lock.
 
 | key | what |
 |---|---|
-| `timeline/SEQ-0000000001-<hash>.json`… | an entry of the timeline, whose hash covers all before it |
-| `timeline/SEQ-0000000001.json`… | the same, as earlier versions of this command kept it |
-| `releases/<deployment id>.json` | a release with its whole manifest |
+| `timeline/SEQ-0000000001-<hash>.json`… | an entry of the timeline, whose hash covers all entries before it |
+| `timeline/SEQ-0000000001.json`… | the same, written by earlier versions of this command |
+| `releases/<deployment id>.json` | a release with its complete manifest |
 | `approvals/<rollback id>/<role>/<person>/<time>.json` | an approval |
 
-Who can write the ledger can also compute a chain again; not what is kept here. Objects are created only
-(`If-None-Match`), and of what has several versions all the same the first one counts: nothing that was kept
-can be hidden. An entry's key has its hash, so that what somebody puts under its number keeps it out no more.
-A role that may put objects may put any: keys that are not exactly as above are none of these, an object that is not
-what its key says is stepped over (`Archive.notices` name it), and an entry is believed where its hash chains. The text
-of an object is `canonical`, so that its ETag, the MD5 of it where the bucket encrypts with SSE-S3, tells without a
-read whether it is what the ledger has.
+Who can write the ledger can also recompute its chain, but cannot change the archive. Objects are only created
+(`If-None-Match`), and if an object still has several versions, the first one counts: nothing in the archive
+can be hidden. An entry's key contains its hash, so that another object with its number cannot block it.
+A role that may put objects may put any object: keys in another format are ignored, an object that does not
+match its key is skipped (with a notice in `Archive.notices`), and an entry is only used if its chain is valid. The text
+of an object is `canonical`, so that its ETag (its MD5 with SSE-S3 encryption) shows without a
+read whether it equals the ledger's.
 
-It is longer than 400 lines: what is kept, and what of it is believed, have to agree.
+It is longer than 400 lines: writing and checking objects belong together.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ R = TypeVar("R")
 TIMELINE, RELEASES, APPROVALS = "timeline/", "releases/", "approvals/"
 _ENTRY_KEY = re.compile(rf"{TIMELINE}SEQ-([0-9]{{10}})(-[0-9a-f]{{64}})?\.json")
 _RELEASE_KEY = re.compile(rf"{RELEASES}([0-9A-Za-z_-]{{1,64}})\.json")
-# The largest object that is read: a release of 5,000 functions has about 2 MB.
+# The largest object that is read, in bytes: a release of 5,000 functions has about 2 MB.
 _MAX_BYTES = 32 * 1024 * 1024
 _THERE = {"PreconditionFailed", "412"}
-# Two writers at once; S3 asks to try again ("How to prevent object overwrites with conditional writes").
+# Errors of two concurrent writers, to be retried ("How to prevent object overwrites with conditional writes").
 _BUSY = {"ConditionalRequestConflict", "409"}
 _TRIES = 3
 
 
 class Each(Protocol):
-    """Does one thing to many, in any order; the results are in theirs."""
+    """Calls a function for each item, in any order; the results are in the order of the items."""
 
     def __call__(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]: ...
 
@@ -67,26 +67,26 @@ def _one_by_one(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Written:
-    """What every object says of how it was written; approvals, nothing."""
+    """The schema field of every object; approvals have none."""
 
     schema: int = SCHEMA
 
 
 class NotDeclared(RollbackError):
-    """The environment has no such bucket (yet)."""
+    """The environment has no archive bucket (yet)."""
 
     code_default = Code.ARCHIVE_UNAVAILABLE
 
 
 class Differs(RollbackError):
-    """The bucket holds something else under that key: the ledger has changed since it was copied."""
+    """The archive has another text under the key: the ledger has changed since it was copied."""
 
     code_default = Code.AUDIT_BROKEN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchivedObject:
-    """One key of the bucket, by its first version. `later` counts the versions and delete markers after it."""
+    """One key of the bucket, with its first version. `later` counts the versions and delete markers after it."""
 
     key: str
     version_id: str
@@ -94,14 +94,14 @@ class ArchivedObject:
     later: int
 
     def holds(self, text: str) -> bool:
-        """Whether its ETag says that it holds exactly `text`; if not, it may have to be read."""
+        """Whether its ETag shows that it is exactly `text`; if not, it must be read to know."""
         return (
             self.etag == hashlib.md5(text.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
         )
 
 
 class Archive:
-    """The bucket of one environment. `client` gives the S3 client when it is first needed; `each` is
+    """The bucket of one environment. `client` returns the S3 client when first needed; `each` is
     `Account.each`.
     """
 
@@ -109,50 +109,50 @@ class Archive:
         self, client: Callable[[], Any], bucket: str, account: str, each: Each = _one_by_one
     ) -> None:
         self.bucket = bucket
-        # What was stepped over, in words.
+        # Notices about what was skipped.
         self.notices: list[str] = []
         self._each = each
         self._make = client
         self._made: Any = None
         self._making = threading.Lock()
-        # A bucket of that name in a stranger's account is not ours.
+        # A bucket of this name in another account must not be used.
         self._where = {"Bucket": bucket, "ExpectedBucketOwner": account}
 
     # -- putting -------------------------------------------------------------------------------------
 
     def offer_entries(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Keeps those of the timeline's entries that nothing is kept of yet, at the same time; returns them.
+        """Writes those entries that the archive does not have yet, in parallel; returns them.
 
-        One write for each that is also the read: what is kept under a number already is not looked at.
+        One conditional write each: an existing object is not read.
         """
         texts = [(entry_key(entry), canonical(entry)) for entry in entries]
         new = self._each(lambda text: self._put(*text), texts)
         return [entry for entry, was_new in zip(entries, new, strict=True) if was_new]
 
     def keep_entry(self, entry: Entry) -> bool:
-        """Keeps an entry of the timeline. False where it was kept already.
+        """Writes an entry of the timeline. False if it already exists.
 
-        Raises `Differs` where something else is kept under its key, `NotDeclared` without a bucket.
+        Raises `Differs` where the key has another text, `NotDeclared` without a bucket.
         """
         return self._keep(entry_key(entry), canonical(entry))
 
     def only(self, entry: Entry) -> None:
-        """Raises `Differs` where under an entry's number anything else is kept than it."""
+        """Raises `Differs` where the archive has anything else with an entry's number."""
         text = canonical(entry)
         for kept in self.kept(f"{TIMELINE}SEQ-{entry.seq:010d}"):
             if number(kept.key) is not None:
                 self._same(kept.key, kept, text)
 
     def keep_release(self, release: Release) -> bool:
-        """Keeps a release with its manifest; otherwise as `keep_entry`."""
+        """Writes a release with its manifest, like `keep_entry`."""
         return self._keep(release_key(release.deployment_id), canonical(release))
 
     def keep_approval(self, approval: Approval) -> bool:
-        """Keeps an approval; otherwise as `keep_entry`."""
+        """Writes an approval, like `keep_entry`."""
         return self._keep(approval_key(approval), canonical(approval))
 
     def keep(self, value: Entry | Release | Approval) -> bool:
-        """Keeps any of them."""
+        """Writes any of them."""
         if isinstance(value, Entry):
             return self.keep_entry(value)
         return self.keep_release(value) if isinstance(value, Release) else self.keep_approval(value)
@@ -160,13 +160,13 @@ class Archive:
     # -- reading -------------------------------------------------------------------------------------
 
     def kept(self, prefix: str, after: str = "") -> Iterator[ArchivedObject]:
-        """The keys that begin with `prefix` and come after `after`, in order, read page by page."""
+        """The keys with `prefix` after `after`, in order, listed page by page."""
         marker: dict[str, str] = {"KeyMarker": after} if after else {}
         latest: ArchivedObject | None = None
         while True:
             with self._explained(f"listing {prefix} in {self.bucket}"):
                 page = self._client.list_object_versions(**self._where, Prefix=prefix, **marker)
-            # Of one key the newest comes first, among versions and among delete markers.
+            # The newest version of a key comes first, among versions and among delete markers.
             found = [(one["Key"], one["VersionId"], one["ETag"]) for one in page.get("Versions", [])]
             found += [(one["Key"], "", "") for one in page.get("DeleteMarkers", [])]
             for key, version, etag in sorted(found, key=lambda one: one[0]):
@@ -194,11 +194,11 @@ class Archive:
         return (one for one in kept if number(one.key) is not None)
 
     def entries(self, after: int = 0, on: Mapping[str, int] | None = None) -> Iterator[Entry]:
-        """The kept entries of the timeline whose number is above `after`, in order, each read when asked for.
+        """The archived entries with a number above `after`, in order, each read on demand.
 
-        Of each number at most one, which is what its key says, and which follows one before it or is followed by the
-        next: one that somebody put there by itself is stepped over. `on` has the entries that are known before it,
-        hash → number; None: whatever comes first is followed.
+        At most one per number, which matches its key, and which follows the one before it or is followed by the
+        next: an isolated object is skipped. `on` has the known earlier entries,
+        hash → number; None: any first entry is accepted.
         """
         known = dict(on) if on is not None else ({} if after else {"": 0})
         unknown, covered = not known, bool(on)
@@ -223,13 +223,13 @@ class Archive:
                 yield chosen
             for one in found:
                 if one is not chosen and one != chosen:
-                    self.step_over(f"{entry_key(one)} follows no entry that is known")
+                    self.step_over(f"{entry_key(one)} does not follow a known entry")
             found = upcoming
 
     def beyond(self, newest: Entry | None) -> Iterator[Entry]:
-        """The kept entries after the ledger's newest one, as `entries` has them; none is read where there is none.
+        """The archived entries after the ledger's newest one, like `entries`.
 
-        They are followed from that one's own number on: what is kept may have gone another way since.
+        They start at that entry's number, because the archive's chain may have diverged since.
         """
         seq = 0 if newest is None else newest.seq
         if next(self.kept_entries(seq), None) is not None:
@@ -237,22 +237,22 @@ class Archive:
             yield from (entry for entry in self.entries(max(seq - 1, 0), on) if entry.seq > seq)
 
     def releases(self) -> Iterator[Release]:
-        """The kept releases, newest first, each read when it is asked for. What is none is stepped over."""
+        """The archived releases, newest first, each read on demand. Other objects are skipped."""
         for kept in reversed(list(self.kept(RELEASES))):  # ULIDs sort by time
             named = _RELEASE_KEY.fullmatch(kept.key)
             if named and (release := self._readable(Release, kept)) is not None:
                 if release.deployment_id == named[1]:
                     yield release
                 else:
-                    self.step_over(f"{kept.key} holds another release than its key says")
+                    self.step_over(f"{kept.key} is not the release of its key")
 
     def text(self, kept: ArchivedObject) -> str:
         """The text of a key's first version.
 
-        Raises `RollbackError`, with `ARCHIVE_DAMAGED` where only delete markers are left, or where it is no text.
+        Raises `RollbackError`, with `ARCHIVE_DAMAGED` where only delete markers are left, or where it is not text.
         """
         if not kept.version_id:
-            raise _damaged(f"Of {kept.key} in {self.bucket} only delete markers are left.")
+            raise _damaged(f"{kept.key} in {self.bucket} has only delete markers.")
         with self._explained(f"reading {kept.key} from {self.bucket}"):
             answer = self._client.get_object(**self._where, Key=kept.key, VersionId=kept.version_id)
             body = answer["Body"].read(_MAX_BYTES + 1)
@@ -261,10 +261,10 @@ class Archive:
                 return str(body.decode(errors="surrogatepass"))
         except UnicodeDecodeError:
             pass
-        raise _damaged(f"{kept.key} in {self.bucket} is no text of at most {_MAX_BYTES} bytes.")
+        raise _damaged(f"{kept.key} in {self.bucket} is not a text of at most {_MAX_BYTES} bytes.")
 
     def matches(self, kept: ArchivedObject, value: Entry | Release | Approval) -> bool:
-        """Whether a key's first version holds exactly `value`. Read only where the ETag does not tell."""
+        """Whether a key's first version is exactly `value`. Only read if the ETag is not enough."""
         if kept.holds(canonical(value)):
             return True
         return self._readable(type(value), kept) == value
@@ -281,7 +281,7 @@ class Archive:
     def _keep(self, key: str, text: str) -> bool:
         if self._put(key, text):
             return True
-        # Its first version is the last one listed, and nothing sorts between a key and itself.
+        # A key's first version is the last one listed.
         self._same(key, next(self.kept(key), None), text)
         return False
 
@@ -295,15 +295,15 @@ class Archive:
             same = False
         if not same:
             raise Differs(
-                f"{self.bucket} holds something else under {key} than what the ledger says now: the ledger "
+                f"{self.bucket} has another text under {key} than the ledger: the ledger "
                 "was restored, or changed.",
-                next="An audit names the first break.",
+                next="rollback audit names the first break.",
             )
 
     def _put(self, key: str, text: str) -> bool:
-        """Whether there was nothing under `key`."""
+        """Creates an object; false if the key already exists."""
         for attempt in range(1, _TRIES + 1):
-            with self._explained(f"keeping {key} in {self.bucket}"):
+            with self._explained(f"writing {key} to {self.bucket}"):
                 try:
                     self._client.put_object(
                         **self._where,
@@ -329,24 +329,24 @@ class Archive:
             except ClientError as error:
                 if code(error) == "NoSuchBucket":
                     raise NotDeclared(
-                        f"There is no bucket {self.bucket}, the archive of the ledger.",
-                        next="`pulumi up` of the foundation declares it.",
+                        f"The ledger's archive, bucket {self.bucket}, does not exist.",
+                        next="Run `pulumi up` of the foundation, which declares it.",
                     ) from error
                 raise
 
     def entry(self, kept: ArchivedObject) -> Entry | None:
-        """The entry under a key, if it is what its key says; None, with a notice, where it is not."""
+        """The entry under a key; None, with a notice, if it does not match its key."""
         entry = self._readable(Entry, kept)
         if entry is None:
             return None
         whole = entry.schema < SCHEMA or entry.hash == entry_hash(entry)
         if whole and kept.key in (entry_key(entry), entry_key(replace(entry, hash=""))):
             return entry
-        self.step_over(f"{kept.key} is not the entry that its key says")
+        self.step_over(f"{kept.key} is not the entry of its key")
         return None
 
     def _readable(self, kind: type[T], kept: ArchivedObject) -> T | None:
-        """What a key's first version says; None, with a notice, where it is malformed."""
+        """A key's first version, parsed; None, with a notice, if malformed."""
         try:
             return self._model(kind, kept)
         except RollbackError as error:
@@ -356,15 +356,15 @@ class Archive:
             return None
 
     def step_over(self, what: str) -> None:
-        """Notes what of the archive is not used, and why."""
-        notice = line(f"Stepped over in the audit trail: {what}")
+        """Adds a notice about a skipped object."""
+        notice = line(f"Skipped in the archive: {what}")
         if notice not in self.notices:
             self.notices.append(notice)
 
     def _model(self, kind: type[T], kept: ArchivedObject) -> T:
         text = self.text(kept)
         try:
-            # Of a later schema a field may mean something else: what it is comes before what it says.
+            # The schema is checked first: in a later one a field may have another meaning.
             check_schema(f"{kept.key} in {self.bucket}", reader(_Written).validate_json(text).schema)
             found: T = reader(kind).validate_json(text)  # type: ignore[arg-type] # every class is hashable
         except (ValidationError, RecursionError) as error:
@@ -380,12 +380,12 @@ def _damaged(what: str) -> RollbackError:
 
 
 def entry_key(entry: Entry) -> str:
-    """Where an entry of the timeline is kept; one without a hash (`replace(entry, hash="")`) as it once was."""
+    """The key of a timeline entry; without a hash (`replace(entry, hash="")`) the key of earlier versions."""
     return f"{TIMELINE}SEQ-{entry.seq:010d}{entry.hash and '-'}{entry.hash}.json"
 
 
 def number(key: str) -> int | None:
-    """The number of the timeline's entry that is kept under `key`; None where a key is not exactly an entry's."""
+    """The number of the entry with this key; None if it is not exactly an entry's key."""
     found = _ENTRY_KEY.fullmatch(key)
     return int(found[1]) if found else None
 
@@ -396,12 +396,12 @@ def is_release_key(key: str) -> bool:
 
 
 def release_key(deployment_id: str) -> str:
-    """Where a release is kept."""
+    """The key of a release."""
     return f"{RELEASES}{deployment_id}.json"
 
 
 def approval_key(approval: Approval) -> str:
-    """Where an approval is kept: under the record's id, the approver's role and person, and its time, as in
+    """The key of an approval: the record's id, the approver's role and person, and the time, as in
     the ledger.
     """
     return f"{APPROVALS}{approval.rollback_id}/{approval.by.role}/{approval.by.person}/{approval.at}.json"

@@ -9,15 +9,15 @@ from rollback.model.kind import Kind
 from rollback.model.record import Record
 from rollback.model.retention import deleted
 
-# Records that are looked through for the prune that deleted a version.
+# How many records are searched for the prune that deleted a version.
 _RECORDS = 1000
 
 
 def pruned(ledger: Ledger, versions: Mapping[str, str]) -> dict[str, str]:
-    """Function → the prune that deleted its version, in words; for display, read from the index.
+    """Function → a text about the prune that deleted its version; only for display, from the index.
 
     `versions` is function → version, e.g. `{"acme-dev-lambda-team-service-get": "7"}`. Raises
-    `RollbackError` for a record that is malformed.
+    `RollbackError` for a malformed record.
     """
     found: dict[str, str] = {}
     for record in ledger.history(_RECORDS):

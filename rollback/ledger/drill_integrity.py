@@ -1,4 +1,4 @@
-"""The integrity checks of drills in the ledger: a drill that ended must be what its timeline entry covers.
+"""The integrity checks of drills in the ledger: an ended drill must match its timeline entry.
 Pure.
 """
 
@@ -14,7 +14,7 @@ from rollback.model.drill import BEGUN, PREFIX, Drill, drill_hash, drill_item
 
 
 def drill_findings(environment: str, covers: Mapping[str, str], items: Sequence[Item]) -> Iterator[Finding]:
-    """What is wrong with them. `covers` maps a drill's id to the hash that the entry of its end has; `items`
+    """The findings about drills. `covers` maps a drill's id to the hash in the entry of its end; `items`
     are those of the drills, as in `model.drill.drill_item`.
     """
     left = dict(covers)
@@ -31,9 +31,9 @@ def drill_findings(environment: str, covers: Mapping[str, str], items: Sequence[
         elif drill.status == BEGUN and covered is None:
             continue
         elif covered != drill_hash(drill):
-            yield Finding(**here, what="it does not say what the timeline covers of its end")
+            yield Finding(**here, what="it does not match the timeline's entry of its end")
     for identifier in left:
         pk = f"RELEASE#{environment}"
         yield Finding(
-            pk=pk, sk=f"{PREFIX}{identifier}", what="it is missing, but the timeline has an entry of it"
+            pk=pk, sk=f"{PREFIX}{identifier}", what="it is missing, but the timeline has an entry for it"
         )

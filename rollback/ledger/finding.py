@@ -1,4 +1,4 @@
-"""One thing that is wrong with the ledger, and how an item is compared with what it should be. Pure."""
+"""A finding of an audit, and the comparison of an item with its expected content. Pure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Finding:
 
 
 def differing(item: Item, expected: Mapping[str, Any]) -> str | None:
-    """The first attribute in which an item is not exactly as expected (attribute name → value); None where it
-    is.
+    """The first attribute in which an item differs from `expected` (attribute name → value); None if it
+    does not.
     """
     made = plain(expected)
     for name in sorted({*item, *made}):
@@ -34,13 +34,13 @@ def differing(item: Item, expected: Mapping[str, Any]) -> str | None:
 
 
 def differs(item: Item, expected: Mapping[str, Any]) -> Iterator[Finding]:
-    """The finding that an item is not exactly as expected; none where it is."""
+    """A finding if an item differs from `expected`."""
     if (name := differing(item, expected)) is not None:
         yield Finding(pk=str(item["PK"]), sk=str(item["SK"]), what=changed(name))
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equal, and of the same types all the way down: DynamoDB tells true from 1, and a set from a list."""
+    """Whether values and all nested types are equal: DynamoDB distinguishes true from 1, and a set from a list."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
@@ -51,10 +51,10 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def changed(name: str) -> str:
-    """That an attribute was changed past this command, in words."""
+    """The text for an attribute that was not written by this command."""
     return f"its {name} is not as this command writes it"
 
 
 def old_schema(schema: int) -> str:
-    """That an item is from before hashes covered everything, in words."""
-    return f"it is of schema {schema}, from before everything was covered: nothing proves it"
+    """The text for an item older than the hashes that cover everything."""
+    return f"it has schema {schema}, which hashes do not cover completely: it cannot be verified"

@@ -1,9 +1,9 @@
-"""Whether the ledger answers, and whether its table has lost entries: it is empty, or an older copy.
+"""Whether the ledger is available, and whether its table has lost entries (is empty, or an older copy).
 
-A table that was restored to a point in time has lost its newest entries, and a new one has none: "previous"
-would be decided from an incomplete past. The archive knows how far the timeline went. So the first time that
-a session reads the timeline's head, one call asks the archive for a later entry; it is believed where it chains.
-Where there is no archive, or it does not answer, nothing is claimed and nothing is refused.
+A table restored to a point in time has lost its newest entries, and a new one has none: "previous"
+would be computed from incomplete data. The archive has the newest entries. So the first time that
+a session reads the timeline's head, one call looks for a later entry in the archive, which counts if its chain is valid.
+Without an archive, or if it is not available, nothing is reported or refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rollback.model.release import Entry
 from rollback.model.situation import State
 
 LOST = (
-    "A restored table has no point-in-time recovery, no deletion protection and no tags until `pulumi up` of the foundation "
+    "A restored table has no point-in-time recovery, deletion protection and tags until `pulumi up` of the foundation "
     "restores them."
 )
 
@@ -41,8 +41,8 @@ class LostEntries(Refused):
 class LedgerWatch:
     """Checks once a session, when the timeline's head is first read, that the table has not lost entries.
 
-    `strict` is for verbs that decide by the timeline: they are refused. For others the finding is in `notices`, and
-    the table is `behind`. `unreadable` says why the archive could not be asked.
+    `strict` is for verbs that depend on the timeline: they are refused. For others the finding is in `notices`, and
+    the table is `behind`. `unreadable` is why the archive could not be read.
     `again` reads the head again: between two reads another command may have written to both.
     """
 
@@ -58,7 +58,7 @@ class LedgerWatch:
 
     @classmethod
     def over(cls, ledger: Ledger) -> LedgerWatch:
-        """A watch that `ledger` asks whenever somebody begins to read its timeline."""
+        """A watch that `ledger` calls whenever its timeline is read."""
         watch = cls(
             archive=ledger.archive,
             environment=ledger.environment,
@@ -69,8 +69,8 @@ class LedgerWatch:
         return watch
 
     def look_at_the_head(self) -> None:
-        """Reads the head itself, for verbs that may not come to it, or too late. One that is malformed is
-        theirs to name.
+        """Reads the head, for verbs that may not read it, or too late. A malformed head is
+        reported by them.
         """
         try:
             newest = self.again()
@@ -82,14 +82,14 @@ class LedgerWatch:
             self.look(newest)
 
     def look(self, newest: Entry | None) -> None:
-        """Raises `LostEntries` where the archive knows of later entries than `newest`, if `strict`."""
+        """If `strict`, raises `LostEntries` where the archive has later entries than `newest`."""
         if self._looked:
             return
         self._looked = True
         if newest is not None and newest.schema < SCHEMA:
             self.notices.append(
                 f"{self.table} was written by an older version of this command (schema {newest.schema}, now "
-                f"{SCHEMA}). It was not changed, and can be used; its chain is verified from here on "
+                f"{SCHEMA}). It was not changed and can be used; its chain is verified from here on "
                 "only."
             )
         kept = self._beyond(newest)
@@ -105,7 +105,7 @@ class LedgerWatch:
         self.notices.append(f"{error.what} {error.next}")
 
     def _beyond(self, newest: Entry | None) -> int | None:
-        """The number of a later entry that the archive has; None where there is none, or nobody knows."""
+        """The number of a later entry in the archive; None if there is none or it is unknown."""
         if self.archive is None:
             return None
         try:
@@ -118,15 +118,15 @@ class LedgerWatch:
 
 
 def lost(environment: str, table: str, newest: Entry | None, kept: int) -> LostEntries:
-    """The error for a table whose timeline ends with `newest` although entry `kept` was written. Pure."""
+    """The error for a table whose timeline ends with `newest` although the archive has entry `kept`. Pure."""
     what = (
         f"{table} is new and empty, but the archive has entries of its timeline."
         if newest is None
         else f"{table} ends with entry {newest.seq} of {newest.at}, but the archive has entry {kept}: the table "
-        "was restored to a point in time, and has lost its newest entries."
+        "was restored to a point in time and has lost its newest entries."
     )
     return LostEntries(
-        f"{what} What it says of releases, quarantines and leases is not what was. {LOST}",
+        f"{what} Its releases, quarantines and leases are out of date. {LOST}",
         changed="Nothing was changed.",
         next=without_ledger(State.LEDGER_BEHIND, environment).next,
     )
@@ -134,7 +134,7 @@ def lost(environment: str, table: str, newest: Entry | None, kept: int) -> LostE
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerHealth:
-    """Whether the ledger can be used. `why` is the reason why not, in words, or empty."""
+    """Whether the ledger can be used; `why` is the reason if not."""
 
     why: str = ""
 
@@ -144,20 +144,20 @@ class LedgerHealth:
 
 
 def ask(timeline: Callable[[], Any]) -> LedgerHealth:
-    """Asks the ledger for the head of its timeline. Raises `RollbackError` where it may not be read."""
+    """Reads the head of the ledger's timeline. Raises `RollbackError` where that is denied."""
     try:
         timeline().newest  # noqa: B018 - reads it
     except (Unanswered, LostEntries) as error:
         return LedgerHealth(why=error.what)
     except RollbackError as error:
         if isinstance(error.__cause__, ClientError):
-            raise  # denied, say: no sign that it does not answer
+            raise  # for example denied: that does not mean that it is unavailable
         return LedgerHealth()
     return LedgerHealth()
 
 
 def protections(client: Any, table: str) -> list[str]:
-    """What a table lacks that the ledger was declared with; empty where it cannot be read."""
+    """The declared protections that a table lacks; empty if it cannot be read."""
     try:
         described = client.describe_table(TableName=table)["Table"]
         recovers = point_in_time.read(client, table).on

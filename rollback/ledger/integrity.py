@@ -1,8 +1,8 @@
 """The integrity checks of records and releases: item by item, each finding named by the item's key. Pure.
 
-Every item is built again from what was read of it, so that an item can hold nothing that its model does not
-have. Its content is covered by a hash elsewhere: an event by the next one, the record by its last event, a
-record's events and a release by the timeline, an entry by the next one, and the newest ones of all by the
+Every item is built again from its parsed content, so that it cannot have attributes that its model does not
+have. Its content is covered by a hash in another item: an event by the next one, the record by its last event, a
+record's events and a release by the timeline, an entry by the next one, and the newest ones by the
 archive. A quarantine follows from the entries that set and lifted it.
 """
 
@@ -55,7 +55,7 @@ _ENDS = {Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED, Status
 
 @dataclass(kw_only=True)
 class Partition:
-    """A record as it was read: what is wrong with it, and what of it others need."""
+    """A record as read: its findings, and the data that other checks need."""
 
     findings: list[Finding]
     record: Record | None = None
@@ -73,11 +73,11 @@ def _record(rollback_id: str, claim: Claim, items: Sequence[Item], read: Partiti
     pk = f"ROLLBACK#{rollback_id}"
     metadata, plans, journal = _sorted(items)
     if metadata is None:
-        yield Finding(pk=pk, sk=METADATA, what="it is missing, but the timeline has an entry of it")
+        yield Finding(pk=pk, sk=METADATA, what="it is missing, but the timeline has an entry for it")
         return
     for item in items:
         if item["SK"] != METADATA and not str(item["SK"]).startswith(("PLAN#", "EVENT#")):
-            yield Finding(pk=pk, sk=str(item["SK"]), what="it is no part of a record")
+            yield Finding(pk=pk, sk=str(item["SK"]), what="it is not part of a record")
     try:
         record = model(Record, metadata)
     except RollbackError as error:
@@ -95,11 +95,11 @@ def _record(rollback_id: str, claim: Claim, items: Sequence[Item], read: Partiti
     last = events[-1] if events else None
     if last is None or (record.events, record.head) != (len(events), last.hash):
         yield Finding(
-            pk=pk, sk=METADATA, what=f"the journal has {len(events)} events, it says {record.events}"
+            pk=pk, sk=METADATA, what=f"the journal has {len(events)} events, the record has {record.events}"
         )
         return
     if last.record != record_hash(record):
-        yield Finding(pk=pk, sk=METADATA, what="it does not say what the last event left")
+        yield Finding(pk=pk, sk=METADATA, what="it does not match the state after the last event")
     yield from _plan(rollback_id, record, plans, events[0])
     yield from _ends(claim, record, events)
     if claim.began is not None and (broken := broken_rule(record, claim.began, events)):
@@ -114,7 +114,7 @@ def _sorted(items: Sequence[Item]) -> tuple[Item | None, list[Item], list[Item]]
 
 
 def _events(rollback_id: str, claim: Claim, items: Sequence[Item], events: list[Event]) -> Iterator[Finding]:
-    """What is wrong with a journal; what was read of it goes into `events`."""
+    """The findings about a journal; its readable events are added to `events`."""
     pk, previous = f"ROLLBACK#{rollback_id}", claim.anchor
     for number, item in enumerate(items, start=1):
         sk = f"EVENT#{number:06d}"
@@ -147,9 +147,9 @@ def _plan(rollback_id: str, record: Record, items: Sequence[Item], first: Event)
     for item, expected in zip(items, plan_items(rollback_id, chunks), strict=True):
         yield from differs(item, expected)
     if digest(chunks) != first.data.get("plan"):
-        yield Finding(pk=pk, sk="PLAN#0001", what="the plan is not the one that the first event covers")
+        yield Finding(pk=pk, sk="PLAN#0001", what="the plan is not covered by the first event")
     if record.digest != first.data.get("digest"):
-        yield Finding(pk=pk, sk=METADATA, what="its digest is not the one that the first event covers")
+        yield Finding(pk=pk, sk=METADATA, what="its digest is not covered by the first event")
     if (made := plan_digest(chunks)) != record.digest:
         yield Finding(
             pk=pk, sk="PLAN#0001", what=f"the plan's own digest is {made[:16] or 'none'}, not the record's"
@@ -157,7 +157,7 @@ def _plan(rollback_id: str, record: Record, items: Sequence[Item], first: Event)
 
 
 def plan_digest(chunks: Sequence[str]) -> str:
-    """The digest of a stored plan; empty where it is malformed."""
+    """The digest of a stored plan; empty if malformed."""
     try:
         return stored_digest(list(chunks))
     except (ValueError, IndexError):
@@ -165,26 +165,26 @@ def plan_digest(chunks: Sequence[str]) -> str:
 
 
 def _ends(claim: Claim, record: Record, events: Sequence[Event]) -> Iterator[Finding]:
-    """What the timeline covers of a journal: its beginning, and each end."""
+    """Checks the journal's start and ends against the timeline."""
     pk = f"ROLLBACK#{record.rollback_id}"
     if events[0].hash != claim.opened:
-        yield Finding(pk=pk, sk="EVENT#000001", what="it is not the beginning that the timeline covers")
+        yield Finding(pk=pk, sk="EVENT#000001", what="it does not match the timeline's entry of the start")
     hashes = iter([event.hash for event in events])
     for covers, _ in claim.ends:
-        if covers not in hashes:  # in order: the iterator goes on from there
-            yield Finding(pk=pk, sk=METADATA, what="its journal has not the end that the timeline covers")
+        if covers not in hashes:  # in order: the iterator continues from there
+            yield Finding(pk=pk, sk=METADATA, what="its journal does not match the timeline's entry of the end")
             return
     ended = record.status in _ENDS
     if ended and (not claim.ends or claim.ends[-1] != (record.head, record.status)):
-        yield Finding(pk=pk, sk=METADATA, what=f"it is {record.status}, and no entry of the timeline says so")
+        yield Finding(pk=pk, sk=METADATA, what=f"it is {record.status}, but the timeline has no entry of that")
     elif not ended and claim.ends and claim.ends[-1][0] == record.head:
         yield Finding(
-            pk=pk, sk=METADATA, what=f"it is {record.status}, and the timeline says that it has ended"
+            pk=pk, sk=METADATA, what=f"it is {record.status}, but it has ended according to the timeline"
         )
 
 
 def approval_findings(approved: Sequence[Approval], items: Sequence[Item], pk: str) -> Iterator[Finding]:
-    """What is wrong with a record's approvals (`items` as in `schema.approval_item`), against those in its
+    """The findings about a record's approvals (`items` as in `schema.approval_item`), compared with those in its
     journal.
     """
     left = {item["SK"]: item for item in map(approval_item, approved)}
@@ -199,22 +199,22 @@ def approval_findings(approved: Sequence[Approval], items: Sequence[Item], pk: s
         if (name := differing(item, made)) is not None:
             yield Finding(**here, what=changed(name))
         elif expected is not None and differing(item, plain(expected)) is not None:
-            yield Finding(**here, what="it is not the approval by which the record went ahead")
+            yield Finding(**here, what="it is not the approval with which the record was applied")
     for item in left.values():
-        yield Finding(pk=pk, sk=str(item["SK"]), what="it is missing, and the record went ahead by it")
+        yield Finding(pk=pk, sk=str(item["SK"]), what="it is missing, but the record was applied with it")
 
 
 def release_partition(
     deployment_id: str, claim: Claim, items: Sequence[Item]
 ) -> tuple[Release | None, list[Finding]]:
     """Checks a release's items (METADATA, FUNCTIONS#; see `schema`) against each other and the timeline; also
-    gives the release, where it can be read.
+    returns the release, if it can be read.
     """
     pk = f"DEPLOYMENT#{deployment_id}"
     by_key = {str(item["SK"]): item for item in items}
     metadata = by_key.pop(METADATA, None)
     if metadata is None:
-        return None, [Finding(pk=pk, sk=METADATA, what="it is missing, but the timeline has an entry of it")]
+        return None, [Finding(pk=pk, sk=METADATA, what="it is missing, but the timeline has an entry for it")]
     manifest: dict[str, DeployedVersion] = {}
     try:
         bare = model(Release, metadata | {"manifest": {}})
@@ -237,13 +237,13 @@ def _release(
         if sk not in parts:
             yield Finding(pk=pk, sk=sk, what="it is missing")
         elif sk not in expected:
-            yield Finding(pk=pk, sk=sk, what="it is no part of a release")
+            yield Finding(pk=pk, sk=sk, what="it is not part of a release")
         else:
             yield from differs(parts[sk], expected[sk])
     if release.functions != len(release.manifest) or release.manifest_hash != manifest_hash(release.manifest):
-        yield Finding(pk=pk, sk=METADATA, what="its manifest is not the one that it covers")
+        yield Finding(pk=pk, sk=METADATA, what="its manifest does not match its hash")
     if release_hash(release) != claim.opened:
-        yield Finding(pk=pk, sk=METADATA, what="it, or its manifest, is not what the timeline covers")
+        yield Finding(pk=pk, sk=METADATA, what="it, or its manifest, does not match the timeline")
 
 
 def _whole(release: Release, manifest: Mapping[str, DeployedVersion]) -> Release:
@@ -251,18 +251,18 @@ def _whole(release: Release, manifest: Mapping[str, DeployedVersion]) -> Release
 
 
 def untrusted(rollback_id: str, entries: Iterable[Entry], items: Sequence[Item]) -> list[Finding]:
-    """Why a record cannot be acted upon: the findings that `audit` would have. Empty where all holds.
+    """Why a record must not be acted upon: the findings that `audit` would have; empty if there are none.
 
-    `entries` are the timeline's, newest first; they are read no further back than the record's beginning.
-    `items` are all of the record's. A record of the first schema has no entries, and only its own chain
-    proves it.
+    `entries` are the timeline's, newest first; they are read back to the record's start only.
+    `items` are all of the record's. A record of the first schema has no entries, so that only its own chain
+    is checked.
     """
     about: list[Entry] = []
     newer: Entry | None = None
     for entry in entries:
         if entry.hash != entry_hash(entry) or (newer is not None and newer.previous != entry.hash):
             sk = f"SEQ#{entry.seq:010d}"
-            return [Finding(pk="RELEASE#", sk=sk, what="the timeline does not hold together")]
+            return [Finding(pk="RELEASE#", sk=sk, what="the timeline's chain is broken")]
         newer = entry
         if entry.id == rollback_id:
             about.append(entry)
@@ -278,7 +278,7 @@ def untrusted(rollback_id: str, entries: Iterable[Entry], items: Sequence[Item])
 
 
 def inconsistent(record: Record, events: Sequence[Event], items: Sequence[Item]) -> list[Finding]:
-    """Why a record that waits cannot be approved, as far as it says so itself: an approver may read nothing else."""
+    """Why a waiting record cannot be approved, from its own items only: an approver may read nothing else."""
     first = events[0] if events else None
     alone = Claim(
         kind="record",

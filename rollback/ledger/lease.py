@@ -1,15 +1,15 @@
-"""The lock on one domain of an environment: a lease with a heartbeat and a fencing number.
+"""The lock on one domain of an environment: a lease with a heartbeat and a fencing token.
 
-A holder renews its heartbeat every quarter of the lease. Nobody takes a lease away by wall-clock time: a
-taker watches the heartbeat for a whole lease on its own monotonic clock, and takes it only if it did not
-change. Every take raises the fencing number, and every write of the ledger under a lease is conditional on
-it, so that an old holder that wakes up can write nothing.
+A holder renews its heartbeat every quarter of the lease. A lease is never taken by wall-clock time: a
+taker watches the heartbeat for the length of a lease on its monotonic clock, and takes it only if it did not
+change. Every take increases the fencing token, and every write of the ledger under a lease is conditional on
+it, so that an old holder that wakes up cannot write anything.
 
 A lease item is `{"PK": "LOCK#<env>", "SK": <domain>, "owner": <record id>, "nonce", "holder": {"host", "pid",
 "person", "role", "began", "space"}, "lease_seconds", "taken_at", "beat_at", "beat", "fence", "parked_at"}`: times are ISO 8601
-in UTC, `parked_at` is there only while it is parked, and `owner` is not while nobody holds it.
+in UTC, `parked_at` exists only while it is parked, and `owner` only while it is held.
 
-It is longer than 400 lines: taking, keeping, parking and giving up a lease are one protocol.
+It is longer than 400 lines: taking, renewing, parking and releasing a lease are one protocol.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ from rollback.model.record import Record, Status
 from rollback.model.situation import Life, RecordSeen, lease_seen
 
 ALIASES, STACK, TERRAFORM = "aliases", "stack", "terraform"
-# Several are always taken in this order, so that there is no deadlock.
+# Several leases are always taken in this order, to avoid deadlocks.
 _ORDER = (ALIASES, STACK, TERRAFORM)
-# What the owner of a lease is called while a release is recorded, before its id.
+# The owner of a lease while a release is recorded: this prefix and the release's id.
 RECORDING = "deployment-"
 
 
-# What a lease item that is held has, and of which type.
+# The attributes of a held lease's item, and their types.
 _FIELDS: Mapping[str, type] = {"owner": str, "beat": int, "fence": int}
 _MORE: Mapping[str, type] = {"holder": dict, "lease_seconds": int, "beat_at": str, "parked_at": str}
-# Seconds; the longest lease that can be configured: a longer one in the table is not waited for.
+# In seconds; the longest lease that can be configured. Longer ones in the table are not waited for.
 _LONGEST = 3600
 
 
 class LeaseLost(RollbackError):
-    """Somebody else holds the lease now, or it could not be renewed in time: stop at once."""
+    """Another process holds the lease now, or it could not be renewed in time: stop at once."""
 
     code_default = Code.LEASE_LOST
 
 
 class LeaseHeld(Refused):
-    """Somebody holds the lease. `owner` is the record on whose behalf."""
+    """The lease is held. `owner` is the holder's record."""
 
     code_default = Code.LEASE_HELD
 
@@ -60,7 +60,7 @@ class LeaseHeld(Refused):
         pid = item.get("holder", {}).get("pid", "?")
         since = f"last heartbeat {lease.beat_at or '?'}"
         if lease.life is Life.INTERRUPTED:
-            since = f"it was interrupted at {item['parked_at']}"
+            since = f"interrupted at {item['parked_at']}"
         what = f"{self.owner} holds the lease on {environment}/{domain}: {lease.holder} (pid {pid}), {since}"
         advice = for_lease(lease, environment)
         if record is not None and lease.life is not Life.RUNNING:
@@ -70,10 +70,10 @@ class LeaseHeld(Refused):
 
 @dataclass(kw_only=True)
 class Lease:
-    """A lease that is held. `check` raises `LeaseLost` once it is not; `proof` is a write's condition.
+    """A held lease. `check` raises `LeaseLost` when it is lost; `proof` is a write's condition.
 
-    `since` is the monotonic time before it was asked for: it may be as old as that. `in_flight` says that
-    it must not be given back before its record is closed; `given_back` that a closing write did so.
+    `since` is the monotonic time before the request, the earliest time of its heartbeat. `in_flight`:
+    it must not be released before its record is closed; `given_back`: a closing write released it.
     """
 
     table: LedgerTable
@@ -95,18 +95,18 @@ class Lease:
         self._renewed = self.since
 
     def start(self) -> Lease:
-        """Keeps the beat in the background until `release`."""
+        """Starts the heartbeat in the background, until `release`."""
         self._end = self.clocks.beating(f"lease {self.domain}", self.seconds / 4, self._beat)
         return self
 
     def check(self) -> None:
-        """Raises `LeaseLost` where the lease was taken, or was not renewed for three quarters of it."""
+        """Raises `LeaseLost` where the lease was taken, or was not renewed for three quarters of its length."""
         if not self._lost and self.clocks.monotonic() - self._renewed > self.seconds * 0.75:
             self._lost = "it could not be renewed in time"
         if self._lost:
             raise LeaseLost(
                 f"The lease on {self.environment}/{self.domain} is lost: {self._lost}.",
-                changed="What was done until then is in the record.",
+                changed="The record's journal has what was done so far.",
                 next=f"rollback show {self.owner} --env {self.environment}",
             )
 
@@ -121,7 +121,7 @@ class Lease:
         return [self.farewell()]
 
     def proof(self) -> Write:
-        """A member of a transaction that holds only while this process holds the lease."""
+        """A transaction's condition that is only true while this process holds the lease."""
         return Write(
             name="lease",
             key=(f"LOCK#{self.environment}", self.domain),
@@ -130,9 +130,9 @@ class Lease:
         )
 
     def farewell(self) -> Write:
-        """A member of a record's last transaction: holds only while we hold the lease, and releases it.
+        """A member of a record's last transaction: its condition is that we hold the lease, and it releases the lease.
 
-        A process that dies right after it leaves no lease behind for a record that has ended.
+        So a process that crashes right after it leaves no lease for an ended record.
         """
         return replace(
             self.proof(),
@@ -142,7 +142,7 @@ class Lease:
         )
 
     def renew(self) -> None:
-        """One beat. A failed condition means that somebody took it; anything else is tried again later."""
+        """One heartbeat. A failed condition means that the lease was taken; other errors are retried later."""
         started = self.clocks.monotonic()
         try:
             self.table.update(
@@ -155,19 +155,19 @@ class Lease:
                 )
             )
         except Conflict:
-            self.lose("somebody else has taken it")
+            self.lose("another process has taken it")
         except RollbackError:
             return
         else:
             self._renewed = started
 
     def release(self) -> None:
-        """Gives it back; or, while a record is running, parks it for the command that resumes or aborts the
+        """Releases the lease; or, while a record is running, parks it for the command that resumes or aborts the
         record.
 
-        A parked lease keeps everybody else out, but its owner need not watch it for a whole lease. Quietly
-        nothing where the lease is lost already; where the table does not answer it stays as that of a dead
-        process does, and an earlier error counts more than that.
+        A parked lease still excludes others, but its record's next command need not wait for the length of a lease. Does
+        nothing if the lease is already lost; if the table is not available, the lease stays like that of a crashed
+        process, and no error is raised.
         """
         if self._end is not None:
             self._end()
@@ -178,19 +178,19 @@ class Lease:
         try:
             self.table.update(parked if self.in_flight else free)
         except Conflict:
-            self.lose("somebody else has taken it")
+            self.lose("another process has taken it")
         except RollbackError:
-            self.lose("it could not be given back")
+            self.lose("it could not be released")
 
     def _beat(self) -> bool:
-        """One beat; whether there is to be another."""
+        """One heartbeat; returns whether to continue."""
         self.renew()
         return not self._lost
 
 
 @dataclass(kw_only=True)
 class HeldLeases:
-    """Leases that one record holds together: they are given back, parked and lost as one."""
+    """Leases that one record holds together: they are released, parked and lost together."""
 
     leases: tuple[Lease, ...]
     in_flight: bool = False
@@ -198,7 +198,7 @@ class HeldLeases:
 
     @property
     def fence(self) -> int:
-        """The fencing number of the first, which no other holder of these leases ever has."""
+        """The fencing token of the first lease, which is unique among holders of these leases."""
         return self.leases[0].fence
 
     def check(self) -> None:
@@ -216,14 +216,14 @@ class HeldLeases:
         return [lease.farewell() for lease in self.leases]
 
     def release(self) -> None:
-        """Gives all back, or parks them (`Lease.release`); the last taken first."""
+        """Releases or parks all (`Lease.release`); the last taken first."""
         for lease in reversed(self.leases):
             lease.in_flight, lease.given_back = self.in_flight, self.given_back
             lease.release()
 
 
 class LeaseProof(Protocol):
-    """What the ledger needs of leases: one, or several together."""
+    """The part of leases that the ledger needs, for one or several."""
 
     given_back: bool
 
@@ -244,15 +244,15 @@ class Leases:
     clocks: Clocks
 
     def holder(self, domain: str) -> Item | None:
-        """The lease item (see the module) while somebody holds it, for display and for errors; None
+        """The lease item (see the module) while it is held, for display and for errors; None
         otherwise. Raises `RollbackError` where it is malformed.
         """
         item = self.table.get(f"LOCK#{self.environment}", domain)
         return _well_formed(item) if item is not None and "owner" in item else None
 
     def holders(self, over: list[str] | None = None) -> dict[str, Item]:
-        """Domain → the lease item (see the module) of all that somebody holds. Raises `RollbackError` as
-        `holder` does, or steps over what is malformed and names it in `over`, for what only shows them.
+        """Domain → the lease item (see the module) of all held leases. Raises `RollbackError` as
+        `holder` does; with `over`, for display, skips malformed items and adds a text to `over`.
         """
         found: dict[str, Item] = {}
         for item in self.table.query(f"LOCK#{self.environment}"):
@@ -262,7 +262,7 @@ class Leases:
                 except RollbackError as error:
                     if over is None:
                         raise
-                    over.append(f"Stepped over in the ledger: {error.what}")
+                    over.append(f"Skipped in the ledger: {error.what}")
         return found
 
     def held_by(self, owner: str) -> tuple[str, ...]:
@@ -271,7 +271,7 @@ class Leases:
         return tuple(sorted(held, key=lambda domain: (*_ORDER, domain).index(domain)))
 
     def take(self, domain: str, owner: str) -> Lease:
-        """The lease, if it is free. Raises `LeaseHeld` at once where it is not."""
+        """Takes the lease. Raises `LeaseHeld` at once if it is not free."""
         nonce, since = self.clocks.identifier(), self.clocks.monotonic()
         try:
             item = self._write(domain, owner, nonce, "attribute_not_exists(#owner)", {})
@@ -279,22 +279,22 @@ class Leases:
             held = self.holder(domain)
             if held is None:
                 return self.take(domain, owner)
-            if held.get("nonce") == nonce:  # our own write, whose answer was lost
+            if held.get("nonce") == nonce:  # our own write, whose response was lost
                 item = held
             else:
                 raise self._held(held, domain) from None
         return self._lease(domain, item, since)
 
     def take_over(self, domain: str, owner: str, waiting: Callable[[float], None]) -> Lease:
-        """The lease, free or left behind by a dead holder of the same record.
+        """Takes the lease, also from a crashed holder of the same record.
 
-        `waiting` is called with the seconds still to watch. Raises `LeaseHeld` where another record holds it or
+        `waiting` is called with the remaining seconds. Raises `LeaseHeld` where another record holds it or
         the holder's heartbeat changed.
         """
         return self._seize(domain, owner, self._watch((domain,), owner, waiting)[domain])
 
     def hold(self, domains: Sequence[str], owner: str) -> HeldLeases:
-        """All of these leases, if they are free. Raises `LeaseHeld` where one is not; none is kept then."""
+        """Takes all of these leases. Raises `LeaseHeld` if one is not free; then none is held."""
         taken: list[Lease] = []
         try:
             for domain in domains:
@@ -305,10 +305,10 @@ class Leases:
         return HeldLeases(leases=tuple(taken))
 
     def hold_over(self, domains: Sequence[str], owner: str, waiting: Callable[[float], None]) -> HeldLeases:
-        """All of these leases as `take_over` takes one, watched at the same time.
+        """Takes all of these leases like `take_over`, watching them in parallel.
 
-        Raises `LeaseHeld` where one cannot be had; those taken are parked then, as what they are for may be in
-        flight.
+        Raises `LeaseHeld` if one cannot be taken; those taken are then parked, because their record may be
+        running.
         """
         watched = self._watch(domains, owner, waiting)
         taken: list[Lease] = []
@@ -323,7 +323,7 @@ class Leases:
     def _watch(
         self, domains: Sequence[str], owner: str, waiting: Callable[[float], None]
     ) -> dict[str, Item | None]:
-        """Each domain's holder, once it has had no heartbeat for a whole lease; None where it is free."""
+        """Each domain's holder, after it had no heartbeat for the length of a lease; None if free."""
         found = {domain: self.holder(domain) for domain in domains}
         for domain, held in found.items():
             if held is not None and held["owner"] != owner:
@@ -350,7 +350,7 @@ class Leases:
         return found
 
     def _seize(self, domain: str, owner: str, held: Item | None) -> Lease:
-        """The lease of a holder that was watched, if it is still as it was seen."""
+        """Takes the lease of a watched holder, if it has not changed."""
         if held is None:
             return self.take(domain, owner)
         nonce, since = self.clocks.identifier(), self.clocks.monotonic()
@@ -370,7 +370,7 @@ class Leases:
         return self._lease(domain, item, since)
 
     def _held(self, item: Item, domain: str) -> LeaseHeld:
-        """The error that somebody holds a lease, with what can be done with the record that it is held for."""
+        """The error for a held lease, with the commands for its record."""
         try:
             stored = self.table.get(f"ROLLBACK#{item['owner']}", METADATA)
             record = None if stored is None else model(Record, stored)
@@ -425,13 +425,13 @@ class Leases:
 
 
 def _well_formed(item: Item) -> Item:
-    """A lease item that somebody holds, as it is. Raises `RollbackError` where it is none of ours."""
+    """Returns the item of a held lease. Raises `RollbackError` where it is malformed."""
     wrong = [name for name, kind in _FIELDS.items() if not isinstance(item.get(name), kind)]
     wrong += [name for name, kind in _MORE.items() if not isinstance(item.get(name, kind()), kind)]
     if wrong:
         raise RollbackError(
             f"The ledger's item {item['PK']} / {item['SK']} is malformed: {', '.join(wrong)}.",
             code=Code.LEDGER_DAMAGED,
-            next="Mend that item (it was not written by this command), then try again.",
+            next="Correct or delete that item, which was not written by this command, then run the same command again.",
         )
     return item

@@ -1,6 +1,6 @@
-"""Copies to the archive what the ledger has just taken, and what an earlier command could not copy.
+"""Copies new entries of the ledger to the archive, and those that an earlier command could not copy.
 
-It comes after the ledger, and an error in it is only reported: an archive that does not answer must not stop
+The ledger is written first, and an error here is only a notice: an unavailable archive must not stop
 a rollback. The next command that writes, or `rollback audit`, copies the rest.
 """
 
@@ -14,9 +14,9 @@ from rollback.ledger.audit_bucket import Archive
 from rollback.model.record import Approval
 from rollback.model.release import Entry, Release
 
-# How many entries are offered at a time beside the new one. First the beginning of the record that has just
-# ended and the one before that, which shows whether anything older is missing; then more, as far as something
-# was missing. What is missing beyond is `rollback audit`'s to put.
+# How many entries are offered at a time besides the new one. First the start of the record that has just
+# ended and the one before it, which shows whether anything older is missing; then more, as long as something
+# was missing. `rollback audit` copies what is still missing.
 _BATCHES = (2, 14, 16)
 
 
@@ -27,9 +27,9 @@ def keep(
     release: Release | None,
     released: Callable[[str], Release],
 ) -> str | None:
-    """Keeps a new entry of the timeline, its release if it is one, and those before it that are missing.
+    """Copies a new timeline entry, its release if it is one, and missing earlier entries.
 
-    `before` gives the earlier entries, newest first; `released` reads a release. Returns what went wrong.
+    `before` yields the earlier entries, newest first; `released` reads a release. Returns an error text, or None.
     """
     try:
         if release is not None:
@@ -51,7 +51,7 @@ def keep(
 
 
 def keep_approval(archive: Archive, approval: Approval) -> str | None:
-    """Keeps an approval. Returns what went wrong."""
+    """Copies an approval. Returns an error text, or None."""
     try:
         archive.keep_approval(approval)
     except RollbackError as error:
@@ -60,7 +60,7 @@ def keep_approval(archive: Archive, approval: Approval) -> str | None:
 
 
 def keep_all(archive: Archive, missing: Iterator[Entry], released: Callable[[str], Release]) -> None:
-    """Keeps these entries, and the releases among them. Raises as `Archive.keep_entry` does."""
+    """Copies these entries, and the releases among them. Raises as `Archive.keep_entry` does."""
     for entry in missing:
         if entry.is_release:
             archive.keep_release(released(entry.id))
@@ -68,4 +68,4 @@ def keep_all(archive: Archive, missing: Iterator[Entry], released: Callable[[str
 
 
 def _notice(what: str, error: RollbackError) -> str:
-    return f"The audit trail lacks {what}: {error.what} {error.next}".strip()
+    return f"The archive lacks {what}: {error.what} {error.next}".strip()

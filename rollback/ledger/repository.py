@@ -1,13 +1,13 @@
 """The ledger of one environment: records with their journals, the timeline, quarantines and approvals.
 
-Decisions read the base table consistently; only `history` reads the index. An item that does not fit its
-model is named, never passed over. How items look is in `schema`.
+Decisions use consistent reads of the base table; only `history` reads the index. An item that does not match its
+model is reported, never ignored. The items are described in `schema`.
 
-Everything is covered by a hash elsewhere. An event covers the one before it and the record as it is after it;
-the timeline has an entry for each record that begins and for each end, and for each release, over their
-content (`covers`) and over the entry before. Its entries are also copied to the archive, where there is one.
+Everything is covered by a hash in another item. An event covers the one before it and the record after it;
+the timeline has an entry for each record's start and end, and for each release, over their
+content (`covers`) and over the previous entry. Its entries are also copied to the archive, if there is one.
 
-It is longer than 400 lines: what one transaction holds together is in one place.
+It is longer than 400 lines: everything that is written in one transaction is in one place.
 """
 
 from __future__ import annotations
@@ -73,20 +73,20 @@ from rollback.model.release import (
 )
 
 _LOG = logging.getLogger("rollback.ledger")
-# Below DynamoDB's 100 members a transaction.
+# Below DynamoDB's limit of 100 members per transaction.
 _TRANSACTION = 90
-# What can be a rollback's id; anything else is none, and no key of a table's either.
+# The format of a rollback's id; other texts are never used as a key.
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _SEQ_TRIES = 10
-# Items of the index in one answer.
+# Items per page of the index.
 _PAGE = 200
 
 
 class Ledger:
     """The deployments table of one environment, as records, entries, releases and approvals.
 
-    `archive` keeps its entries outside of it. Where it could not, that is no error: `notices` name it.
-    `watch` is called with the timeline's head whenever somebody begins to read it, and may raise
+    `archive` has copies of its entries. A failed copy is not an error, but in `notices`.
+    `watch` is called with the timeline's head whenever it is read, and may raise
     (`rollback.ledger.health`).
     """
 
@@ -94,11 +94,11 @@ class Ledger:
         self.table = table
         self.environment = environment
         self.archive = archive
-        # What the archive steps over is said with the rest.
+        # The archive's notices are shown with the others.
         self.notices: list[str] = [] if archive is None else archive.notices
         self._stored = StoredTimeline(table=table, environment=environment, notices=self.notices)
         self._releases: dict[tuple[str, str], Release] = {}
-        # The ids of records and the versions of releases that were met, in order.
+        # The ids of records and the versions of releases that were read, in order.
         self.met_ids: dict[str, None] = {}
         self.met_releases: dict[str, None] = {}
         self.watch: Callable[[Entry | None], None] = lambda _: None
@@ -110,11 +110,11 @@ class Ledger:
     # -- the timeline ------------------------------------------------------------------------------
 
     def timeline(self, *, verified: bool = False, readable: bool = False) -> Timeline:
-        """Everything that changed what is deployed, newest first, read page by page as far as one goes.
+        """Everything that changed what is deployed, newest first, read page by page on demand.
 
-        `verified` is for what decides by it: an entry that is not under its own number, or whose hash is not its own,
-        is an error (`Refused`) when it is come to. `readable` is for what only shows it: one that cannot be read is
-        stepped over, and `notices` name it.
+        `verified` is for decisions: an entry with a wrong number or hash
+        raises `Refused` when it is read. `readable` is for display: an unreadable entry is
+        skipped, with a notice in `notices`.
         """
         entries = (
             self._stored.verified()
@@ -136,7 +136,7 @@ class Ledger:
             yield entry
 
     def bars(self, *, readable: bool = False) -> list[Bar]:
-        """The quarantines and the freeze that there are now; what an entry of the timeline has lifted is left out.
+        """The current quarantines and the freeze, without those that a timeline entry has lifted.
 
         Raises `Refused` for a malformed one; `readable` is as in `timeline`.
         """
@@ -144,11 +144,11 @@ class Ledger:
         return self._stored.not_lifted(items, readable=readable)
 
     def quarantines(self, *, readable: bool = False) -> list[Quarantine]:
-        """The quarantines that there are now, as `bars` reads them."""
+        """The current quarantines, as in `bars`."""
         return [item for item in self.bars(readable=readable) if isinstance(item, Quarantine)]
 
     def frozen(self) -> Freeze | None:
-        """The freeze that there is now."""
+        """The current freeze, if any."""
         return self._freeze_in(self.table.get(*self._freeze_key))
 
     @property
@@ -160,8 +160,8 @@ class Ledger:
         return next((quarantine for quarantine in quarantines if isinstance(quarantine, Freeze)), None)
 
     def _unfrozen(self, by: Actor) -> Write:
-        """A member of a transaction that holds as long as nobody freezes the environment again. Raises `Refused` where
-        somebody else than `by` has frozen it.
+        """A transaction's condition that the environment's freeze has not changed. Raises `Refused` where
+        somebody other than `by` has frozen it.
         """
         item = self.table.get(*self._freeze_key)
         if (freeze := self._freeze_in(item)) is not None and freeze.binds(by.person):
@@ -180,12 +180,12 @@ class Ledger:
         quarantines: Sequence[Bar] = (),
         lifts: Sequence[Bar] = (),
     ) -> Entry:
-        """Puts `entry` at the timeline's end, in one transaction with `writes`, `quarantines` and `lifts`.
+        """Appends `entry` to the timeline, in one transaction with `writes`, `quarantines` and `lifts`.
 
-        Quarantines are set and lifted by the person of the entry, at its time: the entry covers it. The entry
-        carries forward the newest entry's `stands`, with its own on top; an empty version in it means that it
-        is unknown what is deployed. More writes than a transaction takes go ahead of it: those at the end.
-        Raises `Conflict` where a condition of `writes` or `proofs` does not hold.
+        Quarantines are set and lifted in the name of the entry's person, at its time. The entry
+        copies the newest entry's `stands` and updates it with its own; an empty version in it means that it
+        is unknown what is deployed. If there are too many writes for one transaction, the last ones are written before it.
+        Raises `Conflict` where a condition of `writes` or `proofs` fails.
         """
         appended, before = self._append(entry, writes, proofs, quarantines=quarantines, lifts=lifts)
         self._keep(appended, before)
@@ -213,7 +213,7 @@ class Ledger:
                 *(self._lift(quarantine, entry, seq) for quarantine in lifts),
             ]
 
-        # The entry has no number yet: a quarantine that is lifted ahead of it is proved by reading back.
+        # The entry has no number yet: such a lifted quarantine is verified by reading the timeline back.
         ahead = all_of(None)
         for start in range(_TRANSACTION, len(ahead), _TRANSACTION):
             self.table.transact(ahead[start : start + _TRANSACTION])
@@ -222,11 +222,11 @@ class Ledger:
     def _numbered(
         self, make: Callable[[Entry | None, int], tuple[Entry, Sequence[Write]]], proofs: Sequence[Write]
     ) -> tuple[Entry, Iterator[Entry]]:
-        """Appends what `make` makes of the newest entry and the number, and gives it with those before it, newest first.
+        """Appends the result of `make` for the newest entry and the number, and returns it with those before it, newest first.
 
-        Takes the number after the newest one; where somebody else took it meanwhile, or has frozen the environment,
-        `make` is asked again. An item that is
-        no entry of its number, or none at all, keeps nobody from writing: it is passed over, and `audit` names it.
+        Uses the number after the newest one; if another process used it in the meantime, or the environment was frozen,
+        `make` is called again. An item that is
+        not the entry of its number does not block writing: it is skipped, and `audit` reports it.
         """
         for _ in range(_SEQ_TRIES):
             taken: set[int] = set()
@@ -253,11 +253,11 @@ class Ledger:
                 continue
             return numbered, (iter(()) if last is None else _joined(last, before))
         raise RollbackError(
-            "The timeline is being written by others without pause.", code=Code.LEDGER_BUSY, next="Try again."
+            "Other processes keep writing to the timeline.", code=Code.LEDGER_BUSY, next="Run the same command again."
         )
 
     def _keep(self, entry: Entry, before: Iterator[Entry], release: Release | None = None) -> None:
-        """Puts the head of what has been written into the archive, and what an earlier command left out."""
+        """Copies the written entry to the archive, and entries that an earlier command could not copy."""
         if self.archive is not None:
             notice = replication.keep(self.archive, entry, before, release, self.release)
             self.notices += [notice] if notice else []
@@ -273,7 +273,7 @@ class Ledger:
         items = {item["SK"]: item for item in self.table.query(pk)}
         if METADATA not in items:
             raise RollbackError(
-                f"{pk} is named by the timeline but is not in {self.table.name}.", code=Code.LEDGER_DAMAGED
+                f"{pk} is in the timeline, but missing in {self.table.name}.", code=Code.LEDGER_DAMAGED
             )
         release = model(Release, items[METADATA] | {"manifest": {}})
         manifest: dict[str, DeployedVersion] = {}
@@ -282,16 +282,16 @@ class Ledger:
                 manifest.update(manifest_in(item))
         if len(manifest) != release.functions:
             raise RollbackError(
-                f"{pk} should hold {release.functions} functions but holds {len(manifest)}: its manifest is "
+                f"{pk} should have {release.functions} functions but has {len(manifest)}: its manifest is "
                 "damaged.",
                 code=Code.LEDGER_DAMAGED,
             )
         return replace(release, manifest=manifest)
 
     def recorded_release(self, entry: Entry) -> Release:
-        """The release that an entry of the timeline names, as it was recorded.
+        """The release of a timeline entry, verified.
 
-        It is read once: it never changes. Raises `Refused` where it is no longer what the entry covers, and as `release`
+        It is read once, because it never changes. Raises `Refused` where it does not match the entry, and as `release`
         does.
         """
         if (known := self._releases.get((entry.id, entry.covers))) is not None:
@@ -299,12 +299,12 @@ class Ledger:
         release = self.release(entry.id)
         covered = entry.schema < SCHEMA or release_hash(release) == entry.covers
         if not covered or release.manifest_hash != manifest_hash(release.manifest):
-            raise self._stored.forged(f"release {release.version}, or its manifest, is not what was recorded")
+            raise self._stored.forged(f"release {release.version}, or its manifest, was changed")
         self._releases[entry.id, entry.covers] = release
         return release
 
     def record_release(self, release: Release, entry: Entry, lease: LeaseProof) -> Entry:
-        """Writes the manifest, then the release and its timeline entry, which covers both, in one transaction.
+        """Writes the manifest, then the release and the timeline entry that covers both in one transaction.
 
         Raises `Refused` where somebody else has frozen the environment.
         """
@@ -350,7 +350,7 @@ class Ledger:
                 covers=event.hash,
                 status=status,
             )
-            # What was done in an emergency was done, frozen or not.
+            # An emergency has already happened, even if the environment is frozen.
             unfrozen = [] if record.emergency else [self._unfrozen(entered.by)]
             return entry, [
                 *unfrozen,
@@ -367,13 +367,13 @@ class Ledger:
             raise self._contested(record, conflict, lease) from None
         self.met_ids[record.rollback_id] = None
         _written(*made[0])
-        # One that acts at once is kept with its end.
+        # A record that starts at once is archived at its end.
         if status is not Status.IN_PROGRESS:
             self._keep(entry, before)
         return made[0]
 
     def _put_once(self, item: Item, proofs: Sequence[Write] = ()) -> None:
-        """Puts a part of a plan, unless an import that died has put the same before."""
+        """Writes a part of a plan, unless an interrupted import has already written it."""
         try:
             self.table.transact([*proofs, Write(name="plan", item=item, condition=ABSENT)])
         except Conflict as conflict:
@@ -390,7 +390,7 @@ class Ledger:
         events: list[Event] = []
         expected = 0
         items = tuple(self.table.query(pk)) if _ID.fullmatch(rollback_id) else ()
-        # The record tells whether this command can read the rest at all.
+        # The record's schema shows whether this version can read the rest.
         for item in sorted(items, key=lambda item: item["SK"] != METADATA):
             sk = str(item["SK"])
             if sk == METADATA:
@@ -409,20 +409,20 @@ class Ledger:
             )
         if len(chunks) != expected:
             raise RollbackError(
-                f"{pk} should hold {expected} parts of a plan but holds {len(chunks)}.",
+                f"{pk} should have {expected} parts of a plan but has {len(chunks)}.",
                 code=Code.LEDGER_DAMAGED,
             )
         return Opened(record=record, plan_chunks=tuple(chunks), events=tuple(events), items=items)
 
     def untrusted(self, opened: Opened, timeline: Timeline | None = None) -> str:
-        """Why a record cannot be acted upon: the first finding that `audit` would have; empty where all
-        holds. `timeline` is that of now, where it is needed for more.
+        """Why a record must not be acted upon: the first finding that `audit` would have; empty if there
+        is none. `timeline` is the current one, if already read.
         """
         found = untrusted(opened.record.rollback_id, timeline or self.timeline(), opened.items)
         return str(found[0]) if found else ""
 
     def inconsistent(self, opened: Opened) -> str:
-        """Why a waiting record cannot be approved, by what it says itself; empty where all of that holds."""
+        """Why a waiting record cannot be approved, from its own items; empty if it can."""
         found = inconsistent(opened.record, opened.events, opened.items)
         return str(found[0]) if found else ""
 
@@ -433,11 +433,11 @@ class Ledger:
         lease: LeaseProof | None,
         changes: Mapping[str, Any] | None = None,
     ) -> tuple[Record, Event]:
-        """Appends an event and changes the record with it, if nobody else has written to it meanwhile.
+        """Appends an event and changes the record, if nobody else has written to it in the meantime.
 
         `changes` maps fields of `Record` to their new values, e.g. `{"status": Status.IN_PROGRESS}`. Raises
-        `LeaseLost` where the lease is no longer ours, `Refused` where the record was changed, or where it would begin
-        to act and somebody else has frozen the environment.
+        `LeaseLost` where the lease is no longer ours, `Refused` where the record was changed, or where it would start
+        while somebody else has frozen the environment.
         """
         if lease:
             lease.check()
@@ -445,7 +445,7 @@ class Ledger:
         begins = record.status in WAITING and after.status is Status.IN_PROGRESS
         unfrozen = [self._unfrozen(entered.by)] if begins else []
         try:
-            # Of several conditions that fail, it is the lease that says why.
+            # If several conditions fail, the lease is the cause.
             self.table.transact([*(lease.proofs() if lease else []), *unfrozen, *writes])
         except Conflict as conflict:
             raise self._contested(record, conflict, lease) from None
@@ -463,8 +463,8 @@ class Ledger:
         quarantines: Sequence[Bar] = (),
         lifts: Sequence[Bar] = (),
     ) -> tuple[Record, Event]:
-        """Ends a record: its last event, its new state (`changes`, as in `journal`), its timeline entry, its
-        quarantines set and lifted, and its lease, all or none. Raises as `journal` does.
+        """Ends a record: writes its last event, its new state (`changes`, as in `journal`), its timeline entry, its
+        quarantines and its lease in one transaction. Raises as `journal` does.
         """
         after, event, writes = advance(record, entered, changes)
         farewells = lease.farewells() if lease else []
@@ -480,7 +480,7 @@ class Ledger:
         return after, event
 
     def history(self, limit: int) -> Iterator[Record | Release | RollbackError]:
-        """The newest records and releases, for display. A malformed one comes as the error that names it."""
+        """The newest records and releases, for display. A malformed one is returned as an error that names it."""
         page = min(limit, _PAGE)
         for item in islice(self.table.index(f"ENV#{self.environment}", page=page, ahead=limit > page), limit):
             try:
@@ -498,17 +498,17 @@ class Ledger:
     # -- approvals -----------------------------------------------------------------------------------
 
     def approve(self, approval: Approval) -> None:
-        """Writes down an approval. Raises `Refused` where the same person gave one before for the record."""
+        """Writes an approval. Raises `Refused` where it already exists."""
         write = Write(name="approval", item=approval_item(approval), condition=ABSENT)
         try:
             self.table.transact([write])
         except Conflict:
-            raise Refused("This approval is recorded already.", code=Code.APPROVAL_REFUSED) from None
+            raise Refused("This approval is already recorded.", code=Code.APPROVAL_REFUSED) from None
         if self.archive is not None and (notice := replication.keep_approval(self.archive, approval)):
             self.notices.append(notice)
 
     def approvals(self, rollback_id: str) -> list[Approval]:
-        """The approvals of a record's plan. A malformed one is none, and hides no other: `notices` name it."""
+        """The approvals of a record's plan. Malformed ones are skipped, with a notice in `notices`."""
         given = []
         for item in self.table.query(f"APPROVAL#{rollback_id}"):
             try:
@@ -520,7 +520,7 @@ class Ledger:
     # -- helpers -------------------------------------------------------------------------------------
 
     def _lift(self, quarantine: Bar, entry: Entry, seq: int | None) -> Write:
-        """Lifts a quarantine or freeze; the item stays, with who lifted it, and the number of the entry that says so."""
+        """Lifts a quarantine or freeze; the item is kept, with who lifted it and the number of its timeline entry."""
         number = {} if seq is None else {":seq": seq}
         return Write(
             name="quarantine",
@@ -534,7 +534,7 @@ class Ledger:
         self, record: Record, conflict: Conflict, lease: LeaseProof | None = None
     ) -> RollbackError:
         if conflict.what == "lease" and lease is not None:
-            lease.lose("somebody else has taken it")
+            lease.lose("another process has taken it")
             try:
                 lease.check()
             except RollbackError as lost:
@@ -542,7 +542,7 @@ class Ledger:
         if conflict.what == "freeze" and (freeze := self.frozen()) is not None:
             return freeze.refusal(self.environment)
         return Refused(
-            f"Somebody else changed {record.rollback_id} at the same time.",
+            f"Another process changed {record.rollback_id} at the same time.",
             code=Code.LEDGER_BUSY,
             changed="Nothing was changed by this command.",
             next=f"rollback show {record.rollback_id} --env {self.environment}",

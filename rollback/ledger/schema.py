@@ -5,12 +5,12 @@ Pure.
 |---|---|---|
 | `DEPLOYMENT#<id>` | `METADATA`, `FUNCTIONS#0001`… | a release and its manifest |
 | `ROLLBACK#<id>` | `METADATA`, `PLAN#0001`…, `EVENT#000001`… | a record, its plan, its journal |
-| `APPROVAL#<rollback id>` | `<role>/<person>#<time>` | a digest, and until when |
+| `APPROVAL#<rollback id>` | `<role>/<person>#<time>` | a digest, with its expiry |
 | `RELEASE#<env>` | `SEQ#0000000001`…, `QUARANTINE#<service>#<version>` | the timeline; quarantined releases |
 | `RELEASE#<env>` | `QUARANTINE#@environment#*` | a freeze, stored as the quarantine of everything |
-| `RELEASE#<env>` | `SEQ#SCHEMA` | its schema, and which client it needs (`check_client`); absent: 2 |
+| `RELEASE#<env>` | `SEQ#SCHEMA` | its schema, and the client version it needs (`check_client`); absent: schema 2 |
 
-An item is exactly its model: any other attribute in one was not written by this command. An `Item` maps
+An item has exactly its model's attributes: others were not written by this command. An `Item` maps
 attribute names to plain Python values (`store.Item`).
 """
 
@@ -35,12 +35,12 @@ from rollback.model.release import Entry, Freeze, Quarantine, Release, as_item
 T = TypeVar("T")
 Bar = Quarantine | Freeze
 METADATA, QUARANTINE = "METADATA", "QUARANTINE#"
-# A freeze is stored as the quarantine of everything: no service has an @ in its name, no release is called *.
+# A freeze is stored as the quarantine of everything: service names have no @, and no release is named *.
 _EVERYTHING = ("@environment", "*")
 FROZEN = "#".join(_EVERYTHING)
-# Sorts after every entry of the timeline: the query for the newest entry, by which verbs begin, gives it first.
+# Sorts after every entry of the timeline, so that the first query of each verb, for the newest entry, returns it.
 REQUIREMENT = "SEQ#SCHEMA"
-# Functions an item: below DynamoDB's 400 KB.
+# Functions per item: below DynamoDB's 400 KB.
 _MANIFEST_CHUNK = 1000
 
 
@@ -126,7 +126,7 @@ def quarantine_item(environment: str, quarantine: Bar) -> Item:
 
 
 def bar_name(quarantine: Bar) -> str:
-    """How items and the timeline's entries name a quarantine or a freeze."""
+    """The name of a quarantine or a freeze in items and timeline entries."""
     return FROZEN if isinstance(quarantine, Freeze) else f"{quarantine.service}#{quarantine.version}"
 
 
@@ -134,7 +134,7 @@ def bar_in(item: Item) -> Bar:
     """The quarantine or freeze in an item of `quarantine_item`, lifted or not. Raises as `model` does."""
     stored = model(Quarantine, item)
     if item["SK"] != f"{QUARANTINE}{bar_name(stored)}":
-        raise malformed(str(item["PK"]), str(item["SK"]), ValueError(f"it is of {bar_name(stored)}"))
+        raise malformed(str(item["PK"]), str(item["SK"]), ValueError(f"its content is that of {bar_name(stored)}"))
     if (stored.service, stored.version) == _EVERYTHING:
         return Freeze(reason=stored.reason, by=stored.by, at=stored.at)
     return stored
@@ -150,15 +150,15 @@ def approval_item(approval: Approval) -> Item:
 
 
 class Newer(Refused):
-    """Something was written by a newer version of this command, which this one could misread."""
+    """Something was written by a newer version of this command, and this one could misread it."""
 
     code_default = Code.CLIENT_OUTDATED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Requirement:
-    """What a ledger asks of every client: to know its `schema`, and to be at least of version `client`, or any
-    where that is empty. It guards against an old checkout, not against forgery: it is in no chain.
+    """What a ledger requires of clients: to know its `schema`, and to have at least version `client`, or any
+    if that is empty. It protects from outdated checkouts, not from forgery: it is not part of a chain.
     """
 
     schema: int
@@ -166,16 +166,16 @@ class Requirement:
 
 
 def check_schema(what: str, schema: object, known: int = SCHEMA) -> None:
-    """Raises `Newer` where the `schema` that `what` was written with is later than the one `known` here."""
+    """Raises `Newer` where the `schema` of `what` is later than `known`."""
     if isinstance(schema, int) and schema > known:
         raise Newer(
-            f"{what} was written by a newer version of this command (schema {schema}; {known} is known here).",
+            f"{what} was written by a newer version of this command (schema {schema}; this version knows up to {known}).",
             next=UPGRADE,
         )
 
 
 def check_client(item: Item, version: str = __version__) -> None:
-    """Raises `Newer` where the ledger needs more than a client of this `version` knows, and `RollbackError`
+    """Raises `Newer` where the ledger requires a newer client than this `version`, and `RollbackError`
     where `item` (`{"PK", "SK", "schema": int, "client": "1.2.0"}`) is malformed.
     """
     required = model(Requirement, item)
@@ -185,7 +185,7 @@ def check_client(item: Item, version: str = __version__) -> None:
         raise malformed(str(item.get("PK")), str(item.get("SK")), error) from error
     if older:
         raise Newer(
-            f"The ledger needs version {required.client} of this command or a later one; this is {version}.",
+            f"The ledger requires version {required.client} or later of this command; this is version {version}.",
             next=UPGRADE,
         )
 
@@ -195,8 +195,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def model(kind: type[T], item: Item) -> T:
-    """`item` as a dataclass. Raises `RollbackError` naming the item and what is wrong with it, `Newer` where its
-    schema is later than this command's.
+    """Parses `item` into a dataclass. Raises `RollbackError` with the item's key and the error, `Newer` where its
+    schema is too new.
     """
     adapter = reader(kind)  # type: ignore[arg-type] # every class is hashable
     check_schema(str(item.get("PK")), item.get("schema"))
@@ -210,7 +210,7 @@ def model(kind: type[T], item: Item) -> T:
 
 
 def malformed(pk: str, sk: str, error: Exception) -> RollbackError:
-    """The error for an item that is not as this command writes it."""
+    """The error for an item that this command did not write."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         detail = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
@@ -219,7 +219,7 @@ def malformed(pk: str, sk: str, error: Exception) -> RollbackError:
     return RollbackError(
         line(f"The ledger's item {pk} / {sk} is malformed: {detail}"),
         code=Code.LEDGER_DAMAGED,
-        next="Mend that item (it was not written by this command), then try again.",
+        next="Correct or delete that item, which was not written by this command, then run the same command again.",
     )
 
 

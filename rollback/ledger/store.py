@@ -1,7 +1,7 @@
-"""The deployments table: consistent reads, and writes that each state their condition.
+"""The deployments table: consistent reads, and conditional writes.
 
-Items go in and come out as plain Python values. Every write is a single put or a transaction whose members
-each say what must be true; a failed condition comes back as a `Conflict` that names which one.
+Items are plain Python values. Every write is a single put or a transaction whose members
+each have a condition; a failed one raises a `Conflict` with its name.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 
 class _Reader(TypeDeserializer):
-    """Takes all that DynamoDB holds: boto3's own raises for a number with zeros beyond the 38th digit, and
-    gives for bytes what cannot be printed.
+    """Accepts everything in DynamoDB: boto3's deserializer raises for a number with zeros beyond the 38th digit, and
+    returns unprintable objects for bytes.
     """
 
     def _deserialize_n(self, value: str) -> Decimal:
@@ -43,13 +43,13 @@ class _Reader(TypeDeserializer):
 
 
 _SERIALIZER, _DESERIALIZER = TypeSerializer(), _Reader()
-# A transaction that met another one, or a throttle, is tried again by us: botocore does not.
+# botocore does not retry conflicting or throttled transactions: this module does.
 _TRIES = 8
 _TRANSIENT = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 ABSENT = "attribute_not_exists(PK)"
 
 
-# How a table does not answer.
+# Reasons why a table is not available.
 GONE, THROTTLED, UNREACHABLE = "gone", "throttled", "unreachable"
 _CODES = {
     GONE: Code.LEDGER_MISSING,
@@ -67,7 +67,7 @@ _HTTP_SERVER_ERROR = 500
 
 
 class Unanswered(RollbackError):
-    """The table cannot be asked: `how` says why. As with any lost answer, it is unknown whether a write was
+    """The table is not available: `how` is the reason. As with any lost response, it is unknown whether a write was
     done.
     """
 
@@ -77,7 +77,7 @@ class Unanswered(RollbackError):
 
 
 class Conflict(Exception):
-    """A condition did not hold. `what` is the name that the caller gave the failed write."""
+    """A condition failed. `what` is the name of the failed write."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -88,7 +88,7 @@ class Conflict(Exception):
 class Write:
     """One member of a transaction: a put of `item`, an update of `key`, or a check of `key`.
 
-    `name` says what it is for; a failed condition raises `Conflict(name)`. `key` is (PK, SK); `update` and
+    `name` identifies it in errors; a failed condition raises `Conflict(name)`. `key` is (PK, SK); `update` and
     `condition` are DynamoDB expressions, `names` and `values` their placeholders (`{"#status": "status"}`,
     `{":status": "COMPLETE"}`), values in plain Python.
     """
@@ -113,8 +113,8 @@ class LedgerTable:
         self._sleep = sleep
 
     def get(self, pk: str, sk: str) -> Item | None:
-        """One item, read consistently; None where there is none. Raises `RollbackError` as all reads here do,
-        `Unanswered` where the table cannot be asked.
+        """One item, read consistently; None if it does not exist. Raises `RollbackError`, like all reads here,
+        `Unanswered` where the table is not available.
         """
         with self._asked(f"reading {pk} from {self.name}"):
             answer = self._client.get_item(TableName=self.name, Key=_key(pk, sk), ConsistentRead=True)
@@ -156,8 +156,8 @@ class LedgerTable:
         yield from self._pages(request, page, ahead=ahead)
 
     def update(self, write: Write) -> Item:
-        """One conditional update; returns the whole new item. Raises `Conflict` where its condition did not
-        hold.
+        """One conditional update; returns the whole new item. Raises `Conflict` where its condition
+        failed.
         """
         member = self._member(write)
 
@@ -172,9 +172,9 @@ class LedgerTable:
         return _read(answer["Attributes"])
 
     def transact(self, writes: Sequence[Write]) -> None:
-        """All of `writes` or none. Raises `Conflict` naming the first whose condition did not hold.
+        """Executes all of `writes` or none. Raises `Conflict` with the name of the first failed condition.
 
-        botocore sends a client token along, so a lost answer that is retried is applied once.
+        botocore sends a client token, so that a retry after a lost response is applied once.
         """
         members = [{_kind(write): self._member(write)} for write in writes]
 
@@ -194,7 +194,7 @@ class LedgerTable:
         )
 
     def _retried(self, what: str, write: Callable[[], T], passes: Callable[[ClientError], bool]) -> T:
-        """Does `write`, again and again while it fails with an error that `passes` says is temporary."""
+        """Calls `write`, and retries while `passes` says that the error is temporary."""
         attempt = 0
         while True:
             with self._asked(f"writing {what} to {self.name}"):
@@ -208,13 +208,13 @@ class LedgerTable:
 
     @contextmanager
     def _asked(self, doing: str) -> Iterator[None]:
-        """As `explained`, and tells apart how the table does not answer."""
+        """Like `explained`, but raises `Unanswered` if the table is not available."""
         try:
             with explained(doing):
                 yield
         except RollbackError as error:
             how = unanswered(error.__cause__)
-            # A role that may read certain partitions is refused where there is no table to have any.
+            # A role with a LeadingKeys condition gets AccessDenied if the table does not exist.
             if how is None and denied(error.__cause__) and self._is_gone():
                 how = GONE
             if how is None:
@@ -250,7 +250,7 @@ class LedgerTable:
         return member
 
     def _pages(self, request: Item, page: int, *, ahead: bool = False) -> Iterator[Item]:
-        """The items, page by page; `ahead`: the next page is asked for while the items of one are used."""
+        """The items, page by page; `ahead`: the next page is read while the current one is used."""
         if page:
             request["Limit"] = page
 
@@ -270,7 +270,7 @@ class LedgerTable:
 
 
 def unanswered(cause: BaseException | None) -> str | None:
-    """How a table does not answer, by botocore's error; None where it did, if only to refuse. Pure."""
+    """Why a table is not available, from botocore's error; None for any response of the table, also a refusal. Pure."""
     if isinstance(cause, (HTTPClientError, NoConnection)):
         return UNREACHABLE
     if not isinstance(cause, ClientError):
@@ -302,7 +302,7 @@ def _read(item: Mapping[str, Any]) -> Item:
 
 
 def _to_decimal(value: Any) -> Any:
-    """DynamoDB takes no floats; their shortest decimal form is what was meant."""
+    """DynamoDB has no floats: they become decimals, in their shortest form."""
     if isinstance(value, float):
         return Decimal(repr(value))
     if isinstance(value, dict):

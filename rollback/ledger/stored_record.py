@@ -1,4 +1,4 @@
-"""A record as the table has it, with its plan and journal, and the writes that append an event to it."""
+"""A stored record with its plan and journal, and the writes that append an event."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from rollback.model.record import ADOPTED, Entered, Event, Record, next_event
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """A record as the table has it: what is planned, and the journal so far. `items` are all of the record's,
+    """A stored record: its plan, and its journal so far. `items` are all of its items,
     as in `schema`.
     """
 
     record: Record
     plan_chunks: tuple[str, ...]
     events: tuple[Event, ...]
-    # All of the record's items, as they were read.
+    # All of the record's items, as read.
     items: tuple[Item, ...] = ()
 
     @property
     def adopted(self) -> bool:
-        """Whether the journal of an emergency is here as a whole."""
+        """Whether an emergency's journal was completely imported."""
         return any(event.kind == ADOPTED for event in self.events)
 
     def tampered(self, why: str) -> Refused:
-        """That the record was changed in the table, past this command."""
+        """The error for a record that was not changed by this command."""
         name = f"{self.record.rollback_id} --env {self.record.environment}"
         return Refused(
             f"{self.record.rollback_id} was changed in the table: {why}.",
@@ -43,13 +43,13 @@ class Opened:
             changed="Nothing was changed by this command.",
             next=f"rollback audit --env {self.record.environment}\n"
             f"rollback show {name}\n"
-            f"rollback abort {name}  # ends it, and reverts nothing",
+            f"rollback abort {name}  # ends it without reverting anything",
         )
 
     def plan(self, step: type[Any]) -> Plan[Any]:
         """The plan, with steps of the target's type.
 
-        Raises `RollbackError` where it is malformed, or is not the one that was planned and approved.
+        Raises `RollbackError` where it is malformed, or differs from the one that was planned and approved.
         """
         first = self.events[0] if self.events else None
         recorded = (first.data.get("plan"), first.data.get("digest"), first.by) if first else ()
@@ -57,7 +57,7 @@ class Opened:
             recorded != (digest(list(self.plan_chunks)), self.record.digest, self.record.initiated_by)
             or plan_digest(self.plan_chunks) != self.record.digest
         ):
-            raise self.tampered("the plan, or who began it, is not what its journal began with")
+            raise self.tampered("its plan, or the person who started it, differs from its journal")
         try:
             return from_chunks(list(self.plan_chunks), step)
         except (ValidationError, ValueError, IndexError) as error:
@@ -67,8 +67,8 @@ class Opened:
 def advance(
     record: Record, entered: Entered, changes: Mapping[str, Any]
 ) -> tuple[Record, Event, list[Write]]:
-    """The record after an event, the event, and the writes that store both if the record is still as we knew
-    it.
+    """The record after an event, the event, and the writes that store both if the record has not changed since it was
+    read.
 
     `changes` maps fields of `Record` to their new values.
     """
@@ -96,5 +96,5 @@ def advance(
 
 
 def event_write(record: Record, event: Event) -> Write:
-    """The write of one of a record's events, which must be the first of its number."""
+    """The write of one of a record's events; its condition is that the number is unused."""
     return Write(name="event", item=event_item(record.rollback_id, event), condition=ABSENT)

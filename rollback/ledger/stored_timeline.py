@@ -1,4 +1,4 @@
-"""The timeline as the table has it: read as it is, verified for what decides by it, or what of it is readable."""
+"""The stored timeline: unverified, verified for decisions, or only its readable entries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollback.model.release import Entry, entry_hash
 
 @dataclass(kw_only=True)
 class StoredTimeline:
-    """The timeline's items of one environment. `notices` name what is stepped over."""
+    """The timeline's items of one environment. `notices` name what is skipped."""
 
     table: LedgerTable
     environment: str
@@ -24,8 +24,8 @@ class StoredTimeline:
         return (model(Entry, item) for item in self.items())
 
     def items(self, *, readable: bool = False) -> Iterator[Item]:
-        """The timeline's items, newest first. Raises `Newer` where the ledger asks for a later client than this, and
-        `RollbackError` where what it asks for is malformed, unless `readable`.
+        """The timeline's items, newest first. Raises `Newer` where the ledger requires a later client, and
+        `RollbackError` where that requirement is malformed, unless `readable`.
         """
         for item in self.table.query(f"RELEASE#{self.environment}", "SEQ#", newest_first=True, page=25):
             if item["SK"] != REQUIREMENT:
@@ -38,7 +38,7 @@ class StoredTimeline:
             except RollbackError as error:
                 if not readable:
                     raise
-                self.notice(f"Stepped over in the ledger: {error.what}")
+                self.notice(f"Skipped in the ledger: {error.what}")
 
     def verified(self) -> Iterator[Entry]:
         for item in self.items():
@@ -49,7 +49,7 @@ class StoredTimeline:
             yield entry
 
     def readable(self, over: set[int] | None = None) -> Iterator[Entry]:
-        """The entries; the numbers of what is stepped over go into `over`, for who writes. What a newer command wrote is
+        """The readable entries; the numbers of skipped ones are added to `over`, for writers. Items of a newer version are
         an error.
         """
         for item in self.items(readable=over is None):
@@ -64,15 +64,15 @@ class StoredTimeline:
                     yield entry
                     continue
                 what = f"{item['PK']} / {item['SK']} is not the entry of its number."
-            self.notice(f"Stepped over in the ledger: {what}")
+            self.notice(f"Skipped in the ledger: {what}")
             if over is not None:
                 over.add(key_number(item))
 
     def forged(self, what: str) -> Refused:
         return Refused(
-            f"The ledger cannot be acted upon: {what}.",
+            f"The ledger was changed by something else than this command: {what}.",
             code=Code.LEDGER_DAMAGED,
-            next=f"rollback audit --env {self.environment}  # which names all that was changed",
+            next=f"rollback audit --env {self.environment}  # names everything that was changed",
         )
 
     def notice(self, what: str) -> None:
@@ -80,16 +80,16 @@ class StoredTimeline:
             self.notices.append(what)
 
     def not_lifted(self, items: Sequence[Item], *, readable: bool = False) -> list[Bar]:
-        """What still holds of items: `lifted_at` is believed where an entry of the timeline lifted it.
+        """The items that are not lifted: `lifted_at` only counts if a timeline entry lifted it.
 
-        Raises `Refused` for a malformed one, or steps over it where `readable`.
+        Raises `Refused` for a malformed one, or skips it if `readable`.
         """
         named = {str(item["SK"]).removeprefix(QUARANTINE): item for item in items}
         unproved = self._unproved({name: item for name, item in named.items() if item.get("lifted_at")})
         found: list[Bar] = []
         for name, item in named.items():
             if name in unproved:
-                self.notice(f"Nobody has lifted the quarantine of {name}: the timeline has no entry of it.")
+                self.notice(f"The quarantine of {name} still counts: it is marked as lifted, but the timeline has no entry of that.")
             elif item.get("lifted_at"):
                 continue
             try:
@@ -99,14 +99,14 @@ class StoredTimeline:
             except RollbackError as error:
                 if not readable:
                     raise self.forged(error.what.rstrip(".")) from error
-                self.notice(f"Stepped over in the ledger: {error.what}")
+                self.notice(f"Skipped in the ledger: {error.what}")
         return found
 
     def _unproved(self, lifted: Mapping[str, Item]) -> set[str]:
         """The names of those that no entry has lifted.
 
-        An item tells the number of that entry, so that this costs as many reads as there were such entries, however
-        long ago; where it does not, as earlier versions wrote it, the timeline is read back.
+        An item has the number of that entry, so that this needs one read per such entry, however
+        old; items of earlier versions have no number: then the timeline is read back.
         """
         entries: dict[int, Entry | None] = {}
 
@@ -126,7 +126,7 @@ class StoredTimeline:
         return {name for name, _ in rest}
 
     def _entry(self, seq: int) -> Entry | None:
-        """The entry of a number; None where there is none, or it cannot be read."""
+        """The entry with a number; None if there is none, or it cannot be read."""
         item = self.table.get(f"RELEASE#{self.environment}", f"SEQ#{seq:010d}")
         try:
             entry = None if item is None else model(Entry, item)
@@ -138,11 +138,11 @@ class StoredTimeline:
 
 
 def key_number(item: Item) -> int:
-    """The number in the key of a timeline's item; 0 where there is none."""
+    """The number in the key of a timeline's item; 0 without one."""
     digits = str(item["SK"]).removeprefix("SEQ#")
     return int(digits) if digits.isascii() and digits.isdigit() else 0
 
 
 def in_place(item: Item, entry: Entry) -> bool:
-    """Whether a timeline's item has the key of its entry."""
+    """Whether a timeline's item has its entry's key."""
     return key_number(item) == entry.seq

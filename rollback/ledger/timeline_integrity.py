@@ -14,15 +14,15 @@ from rollback.model.guarding import not_its_own
 from rollback.model.record import SCHEMA, Record, Status
 from rollback.model.release import DRILL, OPENED, Entry, entry_hash
 
-# How the reason of a bar begins that was restored without the record that had its own.
+# The prefix of a restored quarantine's reason, if its record was lost.
 MENDED = "put back from the archive: "
 
 
 @dataclass(kw_only=True, slots=True)
 class Claim:
-    """What the timeline has of one record or release: the entries that are about it, as far as needed.
+    """What the timeline has about one record or release, as far as needed.
 
-    `began` is the status that a record began with; `ends` are (what the entry covers, status) of its ends, in
+    `began` is a record's first status; `ends` are (hash covered by the entry, status) of its ends, in
     order.
     """
 
@@ -34,12 +34,12 @@ class Claim:
 
     @property
     def waited(self) -> bool:
-        """Whether a record began by waiting for an approval or a confirmation."""
+        """Whether a record started with waiting for an approval or a confirmation."""
         return self.began is not None and self.began is not Status.IN_PROGRESS
 
 
 def claim(claims: dict[str, Claim], entry: Entry) -> None:
-    """Adds to `claims` what the timeline's next entry, oldest first, says of a record or release."""
+    """Adds to `claims` the timeline's next entry, oldest first, about a record or release."""
     if entry.is_release:
         claims[entry.id] = Claim(kind="release", opened=entry.covers)
     elif entry.kind == OPENED:
@@ -52,11 +52,11 @@ def claim(claims: dict[str, Claim], entry: Entry) -> None:
 
 @dataclass(kw_only=True)
 class Chain:
-    """The timeline as it is read, oldest first: its chain, what it claims, and what it quarantines.
+    """The timeline as it is read, oldest first: its chain, its claims, and its quarantines.
 
-    `claims` maps a record's or release's id to its claim, `quarantines` what `bar_name` gives
-    (`<service>#<version>`) to the item that must be there. `drills` maps a drill's id to what the entry of
-    its end covers.
+    `claims` maps a record's or release's id to its claim, `quarantines` the result of `bar_name`
+    (`<service>#<version>`) to the item that must exist. `drills` maps a drill's id to the hash covered by the entry of
+    its end.
     """
 
     environment: str
@@ -64,11 +64,11 @@ class Chain:
     head: str = ""
     claims: dict[str, Claim] = field(default_factory=dict)
     quarantines: dict[str, Item] = field(default_factory=dict)
-    # A drill's id → what the entry of its end covers.
+    # A drill's id → the hash covered by the entry of its end.
     drills: dict[str, str] = field(default_factory=dict)
 
     def add(self, item: Item) -> Iterator[Entry | Finding]:
-        """What is wrong with the timeline's next `item` (as in `schema.entry_item`), then its entry, if it
+        """The findings about the timeline's next `item` (as in `schema.entry_item`), then its entry, if it
         can be read.
         """
         here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
@@ -78,7 +78,7 @@ class Chain:
             yield Finding(**here, what=error.what)
             return
         if item["SK"] != f"SEQ#{entry.seq:010d}":
-            yield Finding(**here, what=f"it is entry {entry.seq}, under another number")
+            yield Finding(**here, what=f"it is entry {entry.seq}, stored under another number")
             return
         self.seq += 1
         if item["SK"] != (expected := f"SEQ#{self.seq:010d}"):
@@ -111,7 +111,7 @@ class Chain:
                 "SK": f"QUARANTINE#{quarantine}",
                 "service": service,
                 "version": version,
-                # A record's reason is in the record, and is filled in when that is read (`complete_from`).
+                # The reason is in the record, and is added when that is read (`complete_from`).
                 "reason": "" if ended else entry.status,
                 "by": plain(entry.by),
                 "at": entry.at,
@@ -126,31 +126,31 @@ class Chain:
                 }
 
     def complete_from(self, record: Record) -> None:
-        """Takes from a record what its entries do not have of what it quarantined."""
+        """Completes a record's quarantines with data that its entries do not have."""
         for quarantine in self.quarantines.values():
             if quarantine["rollback_id"] == record.rollback_id:
                 quarantine["reason"] = record.reason
 
 
 def quarantine_findings(chain: Chain, items: Sequence[Item]) -> Iterator[Finding]:
-    """What is wrong with the quarantines, once all records are read (`items` as in `quarantine_item`)."""
+    """The findings about quarantines, after all records are read (`items` as in `quarantine_item`)."""
     left = {item["SK"]: item for item in chain.quarantines.values()}
     for item in items:
         here = {"pk": str(item["PK"]), "sk": str(item["SK"])}
         expected = left.pop(item["SK"], None)
         if expected is not None and not expected["reason"] and _was_mended(item):
             expected = {**expected, "reason": item["reason"]}
-        # Earlier versions did not write it, and what went ahead of its entry could not: then the entry is looked for.
+        # Items of earlier versions, and items written before their entry, have no number: then the entry is searched.
         if expected is not None and "lifted_seq" not in item:
             expected = {name: value for name, value in expected.items() if name != "lifted_seq"}
         if expected is None:
             yield Finding(**here, what="no entry of the timeline quarantined it")
         elif (name := differing(item, expected)) is not None:
-            yield Finding(**here, what=f"its {name} is not what the timeline's entries made of it")
+            yield Finding(**here, what=f"its {name} does not match the timeline's entries")
     for item in left.values():
         yield Finding(pk=str(item["PK"]), sk=str(item["SK"]), what="it is missing")
 
 
 def _was_mended(item: Item) -> bool:
-    """Whether a bar was restored by `rollback ledger mend`, its reason lost with the record that had it."""
+    """Whether a quarantine was restored by `rollback ledger mend` without its lost reason."""
     return str(item.get("reason", "")).startswith(MENDED)

@@ -1,4 +1,4 @@
-"""The kinds of things that can be rolled back, and which class each is made from. A new kind is one line
+"""The kinds of targets and their classes. A new kind is one line
 here.
 """
 
@@ -12,7 +12,7 @@ from rollback.core.version import UPGRADE
 from rollback.model.kind import Kind
 from rollback.targets.base import Context, Target
 
-# Kind → module and class. Imported when asked for: some of them import much.
+# Kind → module and class. Imported on demand, because some import large modules.
 _MAKERS: Mapping[str, tuple[str, str]] = {
     Kind.ALIASES: ("rollback.targets.aliases.target", "Aliases"),
     Kind.STACK: ("rollback.targets.stack.target", "Stack"),
@@ -25,7 +25,7 @@ _MAKERS: Mapping[str, tuple[str, str]] = {
 
 
 def make(kind: str, context: Context) -> Target:
-    """The target of `kind`. Raises `RollbackError` for a kind that this version does not know."""
+    """The target of `kind`. Raises `RollbackError` for an unknown kind."""
     if kind not in _MAKERS:
         raise RollbackError(
             f"This version of the command cannot roll back {kind!r}.",

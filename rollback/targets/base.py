@@ -1,7 +1,7 @@
-"""The Protocol that every kind of target implements, and the journal and context that it gets. Start here for
+"""The Protocol that every kind of target implements, and the journal and context that it receives. Start here for
 a new kind.
 
-Only the lifecycle knows the order, the lease, approval and the record; only a target knows its service.
+Only the lifecycle knows order, lease, approval and record; only a target knows its service.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a target is made from. `root` is the checkout whose settings count.
+    """What a target is made from. `root` is the checkout with the settings.
 
-    What a target keeps from `plan` for `execute` (a worktree, an update plan) it gives to `closing`,
-    which the session ends, however the verb does. `confirm_dead` is the `HOST:PID` that a person says is dead.
-    `working` frames what takes long, by its name.
+    What a target keeps between `plan` and `execute` (a worktree, an update plan) it registers with `closing`,
+    which the session always closes. `confirm_dead` is the `HOST:PID` that a person confirmed to be dead.
+    `working` shows long work by its name.
     """
 
     account: Account
@@ -46,9 +46,9 @@ class Context:
 class Failure:
     """A step that failed: which, and why.
 
-    `foreign` means that somebody else changed it meanwhile; `refused` that the service refused it, so that
-    nothing of it was done. With neither it may have been done, and only the answer got lost. `part` is the
-    one of the plan's subjects whose deployed version is then unknown.
+    `foreign`: somebody else changed it in the meantime; `refused`: the service refused it, so that
+    nothing was done. With neither it may have been done, and only the response was lost. `part` is the
+    plan's subject whose deployed version is then unknown.
     """
 
     subject: str
@@ -60,11 +60,11 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """How far an execution or an undo came. It went through where there is no failure and no stop.
+    """The result of an execution or an undo: complete if there is no failure and no stop.
 
-    `revert` asks the lifecycle to revert at once what was done. `again` says that what is left is more than
-    was approved, and needs a plan of its own. `done` names the plan's subjects that are at the target version
-    although others are not. `not_undone` says what an undo had to leave as it was done: nothing reverts it.
+    `revert` asks the lifecycle to revert at once. `again`: the remaining changes are more than
+    was approved, and need a new plan. `done` names the plan's subjects that are at the target version
+    although others are not. `not_undone` is a text about changes that cannot be undone.
     """
 
     failures: tuple[Failure, ...] = ()
@@ -80,7 +80,7 @@ class Outcome:
 
 
 class Written(Protocol):
-    """The events of one record, while one process alone may write to it."""
+    """The events of one record, to which only one process may write."""
 
     @property
     def events(self) -> Sequence[Event]:
@@ -88,22 +88,22 @@ class Written(Protocol):
 
     @property
     def tag(self) -> str:
-        """Names the record and this holder of it; no other holder ever has the same."""
+        """A unique name of the record and this holder of its lease."""
 
     @property
     def taken_over(self) -> bool:
-        """Whether an earlier process may still be about to do what the plan says."""
+        """Whether an earlier process may still be executing the plan."""
 
     def check(self) -> None:
         """Raises `LeaseLost` where another process has taken over."""
 
 
 class Journal(Written, Protocol):
-    """A record's journal, as a target writes to it."""
+    """A record's journal, as targets use it."""
 
     @property
     def rollback_id(self) -> str:
-        """The record's."""
+        """The record's id."""
 
     def append(self, data: Happened) -> None:
         """Writes an event, e.g. `Found(function=name, version="7", …)`. May be called from any thread. Raises
@@ -111,16 +111,16 @@ class Journal(Written, Protocol):
         """
 
     def stopping(self) -> bool:
-        """Whether a person has asked to stop: begin nothing new."""
+        """Whether to stop (Ctrl-C): nothing new must be started."""
 
     def progress(self, done: int) -> None:
-        """Tells how many steps are through."""
+        """Reports how many steps are done."""
 
 
 class Target(Protocol):
     """One kind of thing that can be rolled back.
 
-    `verb` is what a person types for it, `doing` what is shown while it works, `smoked` whether the smoke
+    `verb` is its command, `doing` the text shown while it works, `smoked` whether the smoke
     command is part of its verification.
     """
 
@@ -135,34 +135,34 @@ class Target(Protocol):
         """The RTO of this kind, from the settings."""
 
     def domains(self, request: Any) -> tuple[str, ...]:
-        """What a rollback of this kind locks, in the order in which everybody takes them."""
+        """The domains whose leases a rollback of this kind takes, in the order that everybody uses."""
 
     def plan(self, request: Any) -> Plan[Any]:
-        """What would be done for a request of this kind (`rollback.model.request`). Reads only.
+        """The plan for a request of this kind (`rollback.model.request`). Reads only.
 
-        Raises `UsageError` for what does not exist, `Refused` for what may not be done.
+        Raises `UsageError` for what does not exist, `Refused` for what is not allowed.
         """
 
     def again(self, plan: Plan[Any], rollback_id: str) -> Plan[Any]:
-        """What would be done now, to be compared with what was approved under `rollback_id`. Reads only.
+        """The plan made again, to be compared with the one approved under `rollback_id`. Reads only.
 
-        Raises `Refused` where it is known that `plan` no longer holds.
+        Raises `Refused` where `plan` is known to be out of date.
         """
 
     def refusals(self, plan: Plan[Any]) -> Sequence[Refusal]:
-        """What speaks against the plan. Pure."""
+        """The guards' refusals of the plan. Pure."""
 
     def keep(self, plan: Plan[Any], rollback_id: str) -> None:
-        """Stores what carrying out `plan` will need and what its record cannot hold."""
+        """Stores what the execution of `plan` needs and its record cannot contain."""
 
     def forget(self, plan: Plan[Any], rollback_id: str, events: Sequence[Event], *, ended: bool) -> None:
-        """Removes of that what is no longer needed: all where the record has `ended` permanently."""
+        """Removes what `keep` stored and is no longer needed: everything if the record has `ended`."""
 
     def execute(self, plan: Plan[Any], journal: Journal) -> Outcome:
-        """Does what the plan says, skipping what the journal says is done."""
+        """Executes the plan, skipping what is done according to the journal."""
 
     def undo(self, plan: Plan[Any], journal: Journal) -> Outcome:
-        """Reverts to where the plan began."""
+        """Reverts to the state before the plan."""
 
     def verify(self, plan: Plan[Any]) -> Sequence[Check]:
         """Checks that everything is at the target version. Reads only."""
@@ -170,14 +170,14 @@ class Target(Protocol):
     def publish(self, plan: Plan[Any], deployed: Mapping[str, Deployed], events: Sequence[Event]) -> None:
         """Updates the SSM parameter that holds the deployed version.
 
-        `deployed` maps the plan's subjects to the version that each is at; `events` are what was done and is not
-        recorded as ended yet, oldest first.
+        `deployed` maps the plan's subjects to their deployed versions; `events` are of records that have not
+        ended yet, oldest first.
         """
 
     def counts(self, plan: Plan[Any], events: Sequence[Event]) -> Mapping[str, int]:
-        """planned, moved, confirmed, failed and reverted steps. Pure."""
+        """The numbers of planned, moved, confirmed, failed and reverted steps. Pure."""
 
     def outcomes(self, plan: Plan[Any], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
-        """One mapping a step for the record's JSON, at least `{"name", "from", "to", "outcome"}`, all text;
+        """One mapping per step for the record's JSON, at least `{"name", "from", "to", "outcome"}`, all text;
         `prune` has `planned`, `deleted` and `kept` instead. Pure.
         """

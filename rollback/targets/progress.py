@@ -1,4 +1,4 @@
-"""Helpers that targets share: steps carried out several at a time, journalled in batches, counted for the
+"""Helpers shared by targets: steps executed in parallel, journalled in batches, and counted for the
 record.
 """
 
@@ -15,13 +15,13 @@ from rollback.targets.base import Failure, Outcome
 
 T = TypeVar("T")
 R = TypeVar("R")
-# What a crash loses of the last batch, the process that goes on finds out by itself.
+# If a crash loses the last batch, the process that resumes detects what was done.
 _MOST, _SECONDS = 25, 1.0
 
 
 @dataclass(kw_only=True)
 class Batch(Generic[T]):
-    """Things that were done, journalled together: when there are 25, or with the next one after a second.
+    """Items journalled together: when there are 25, or with the next one after a second.
 
     `write` journals them; `clock` is monotonic, in seconds.
     """
@@ -58,10 +58,10 @@ def carry_out(
     stopping: Callable[[], bool],
     go_on: bool = False,
 ) -> Outcome:
-    """Does `do` to each of `todo`, several at a time, and hands what it gives to `through`, one after the other.
+    """Calls `do` for each of `todo` in parallel, and `through` with each result, one at a time.
 
-    The first failure ends it, unless it is to `go_on`: then only a stop leaves anything out, which is `interrupted`. What
-    is under way is waited for. What `do` or `through` raises ends it, too, and is raised.
+    The first failure ends it, unless `go_on`: then only a stop leaves items out, which is `interrupted`. Running
+    calls are waited for. An exception of `do` or `through` also ends it, and is raised.
     """
     halt, skipped = threading.Event(), threading.Event()
     failures: list[Failure] = []
@@ -91,7 +91,7 @@ def counts(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """The number of planned, moved, confirmed, failed and reverted steps; `outcomes` as of `Target.outcomes`.
     Pure.
 
-    Any other outcome than these and `untouched` counts as moved, e.g. `created`.
+    Other outcomes, except `untouched`, count as moved, e.g. `created`.
     """
     found = [item["outcome"] for item in outcomes]
     ends = {name: found.count(name) for name in ("confirmed", "failed", "reverted")}

@@ -1,4 +1,4 @@
-"""How the holder of an engine's lock is known to be dead: by this machine, by the CI that it ran in, or by a person."""
+"""Proves that the holder of an engine's lock is dead: from this machine, from its CI run, or by a person's confirmation."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from rollback.integrations import ci
 
 
 def proof(processes: Iterable[Process], run: str, *, names: Collection[str], confirmed: str) -> str:
-    """Why the holder of a lock is known to be dead; empty where it is not known.
+    """The proof that the holder of a lock is dead, in words; empty if there is none.
 
-    `processes` are those of this record that may hold it, `run` is the CI run (or its attempt) that they belonged
-    to, empty for a person's or an unknown one. `names` are what a person may call the holder by, `confirmed` is what
-    one has.
+    `processes` are those of this record that may hold it, `run` is their CI run (or its attempt),
+    empty if a person started them or it is unknown. `names` are the holder's names that a person can confirm,
+    `confirmed` is the name given.
     """
     if confirmed and confirmed in names:
-        return "a person says that it is dead"
+        return "a person confirmed that it is dead"
     here = [process for process in processes if process.is_here]
     if here:
-        return "" if any(process.alive() for process in here) else "ours, and its process has ended"
+        return (
+            ""
+            if any(process.alive() for process in here)
+            else "it belongs to this record, and its process has ended"
+        )
     if run and ci.has_ended(run):
-        return f"ours, and its CI run {run} has ended"
+        return f"it belongs to this record, and its CI run {run} has ended"
     return ""

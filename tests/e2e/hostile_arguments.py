@@ -7,7 +7,7 @@ from tests.e2e.hostile import BIDI, C1, CLEAR, HIDDEN, LINK, LONG, LONGEST, LOST
 
 NO_ROLLBACK, NO_RELEASE = "There is no rollback", "cannot name a release"
 ONE_LINE, NO_ENVIRONMENT = "one line of printable characters", "There is no environment"
-NO_TABLE, NO_TIME = "is not a table that can be restored here", "is not a valid time"
+NO_TABLE, NO_TIME = "so it cannot be restored.", "is not a valid time"
 NO_COMMIT, NO_STACK = "is not a commit of this repository", "is not the name of a stack"
 _TABLE = "bbws-access-dev-ddb-access-management"
 _SHA = "a" * 40
@@ -101,9 +101,9 @@ WORDS: dict[str, Row] = {
     "a target that is an option": _lambda("--to=--upload-pack=touch pwned", message=NO_RELEASE),
     "a target in letters of another alphabet": _to("v1.1.\u0ed0"),
     "a bare Lambda version": _to(
-        "2", "2 is a Lambda version number, not a release. It is held by v1.1.0 (6 functions)."
+        "2", "2 is a Lambda version number, not a release. It is in v1.1.0 (6 functions)."
     ),
-    "a bare Lambda version that nobody holds": _to("77", "No recorded release holds it."),
+    "a bare Lambda version that nobody holds": _to("77", "No recorded release contains it."),
     "a release called like a number": _record("12", _SHA, NO_RELEASE),
     "a release called previous": _record("previous", _SHA, NO_RELEASE),
     "a release with a plus": _record("v1+team@v2", _SHA, NO_RELEASE),
@@ -174,7 +174,7 @@ WORDS: dict[str, Row] = {
         words=("adopt", "--write", "/etc/passwd"), code=2, says="it is a file", as_=DAN
     ),
     "a folder to write to of 10,000 characters": Row(
-        words=("adopt", "--write", LONG), code=2, says="is not a folder that can be written to", as_=DAN
+        words=("adopt", "--write", LONG), code=2, says="cannot be written to", as_=DAN
     ),
     "a folder to write to that clears the screen": Row(
         words=("adopt", "--write", f"/etc/passwd/{CLEAR}"), code=2, as_=DAN
@@ -198,7 +198,7 @@ WORDS: dict[str, Row] = {
     "a drill of a table that leaves the folder": _drill(
         "--scenario", "table", "--table", f"../..{CLEAR}", message=NO_TABLE
     ),
-    "a restored table without a cutover": _table(_TABLE, "restored:x", "go together"),
+    "a restored table without a cutover": _table(_TABLE, "restored:x", "need each other"),
     # Versions to wake.
     "an idle version that clears the screen": _idle(f"{CLEAR}:7"),
     "an idle version that is an option": _idle("--help"),

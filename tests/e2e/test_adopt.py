@@ -191,7 +191,7 @@ def test_what_cannot_be_adopted_is_refused_by_name_with_what_to_do_and_nothing_i
     assert strange.json["status"] == "REFUSED"
     assert found[estate.table] == ("replaced", ["hashKey", "rangeKey"])
     assert f"table {estate.table}: hashKey, rangeKey." in strange.err
-    assert "delete it once nobody needs it, and adopt again" in strange.err
+    assert "delete it when nothing uses it, and run adopt again" in strange.err
     assert "Nothing was changed." in strange.err
     assert not (estate.platform.folder / "adoption").exists()
 

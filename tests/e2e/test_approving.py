@@ -145,7 +145,7 @@ def test_an_approval_of_another_plan_is_refused(prod: Platform) -> None:
     refused = prod.approve(waiting, digest=other.json["digest"])
 
     assert refused.code == 3, str(refused)
-    assert "not the digest of this plan" in refused.err
+    assert "digest is not that of this plan" in refused.err
     prod.approve(waiting)
     _rewrite_approval(prod, waiting.id, digest=other.json["digest"])
     applied = prod.rollback("apply", waiting.id, as_=ALICE)

@@ -68,7 +68,7 @@ def test_what_a_role_may_not_look_at_is_named_and_never_taken_for_nothing(dev: P
     assert [why.partition(":")[0] for why in unlooked] == ["APIs", "EventBridge rules", "function URLs"]
     traffic = next(one for one in verify.json["verification"] if one["check"] == "traffic")
     assert verify.code == 0, "what stands is as recorded"
-    assert all(f"not looked at: {why}" in traffic["detail"] for why in unlooked)
+    assert all(f"not checked: {why}" in traffic["detail"] for why in unlooked)
     assert {one["answer"] for one in can.json["findings"] if one["check"] == "traffic"} == {"not known"}
     assert can.code == 3, "what could not be asked is no yes"
 

@@ -108,11 +108,11 @@ def test_a_change_is_reversible_until_something_speaks_against_it_by_name(story:
         "traffic",
     }
     assert shown.code == 0, str(shown)
-    assert "6 of 6 have a recorded version before: v1.2.0 → v1.1.0" in shown.out
+    assert "6 of 6 have a recorded previous version: v1.2.0 → v1.1.0" in shown.out
     assert unchanged == before, "it changes nothing, and takes no lease"
     assert unreleased.code == 3, str(unreleased)
     assert against(unreleased) == {
-        dev.name("team-service-new"): "it cannot go back to v1.1.0: the release has no version of it"
+        dev.name("team-service-new"): "it cannot be rolled back to v1.1.0: the release does not contain it"
     }
     assert unreviewed.code == page.code == 3, str(unreviewed)
     assert against(unreviewed) == {APPROVES: "it has no required reviewers"}

@@ -54,7 +54,7 @@ def test_a_plan_is_confirmed_by_its_digest_and_quarantines_what_was_left_until_t
     assert f"rollback apply {waiting.id} --digest {digest[:16]} --env dev" in waiting.err
     assert [run.code for run in refused] == [3, 3], "\n".join(map(str, refused))
     assert "has to be confirmed" in refused[0].err
-    assert f"its plan has {digest[:16]}" in refused[1].err
+    assert f"which is {digest[:16]}" in refused[1].err
     assert before == dev.before
     assert applied.code == 0, str(applied)
     assert (applied.json["status"], applied.json["approved_by"]) == ("COMPLETE", None)
@@ -91,7 +91,7 @@ def test_a_saved_plan_is_refused_once_somebody_has_applied_another(dev: Infrastr
 
     assert run.code == 3, str(run)
     assert f"The plan of digest {waiting.json['digest'][:16]} is out of date" in run.err
-    assert "somebody has changed the Terraform state since it was made" in run.err
+    assert "the Terraform state was changed since it was made" in run.err
     assert f"rollback abort {waiting.id}" in run.err
     assert dev.state() == dev.before
     given_up(dev, waiting)
@@ -189,7 +189,7 @@ def test_full_that_fails_in_its_last_part_leaves_the_relief_and_is_finished_by_r
         before, record = dev.state(), dev.platform.show(failed.id)
         resumed = dev.goes_on("resume", failed)
 
-    assert "What is at the plan's target stays so: " in failed.err
+    assert "These stay at the plan's target: " in failed.err
     assert "team_service" in failed.err
     assert "rollback resume" in failed.err
     assert record["status"] == "FAILED"
@@ -271,7 +271,7 @@ def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Inf
     git(dev.platform.root, "revert", "--no-edit", "HEAD")
     before = dev.checkout()
     protects = (
-        "the plan would destroy what its own configuration protects: Resource "
+        "would destroy what its configuration protects: Resource "
         "aws_dynamodb_table.access_management (prevent_destroy)."
     )
 
@@ -281,7 +281,7 @@ def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Inf
     assert passed == {("stack", "yes"): [], ("terraform", "yes"): []}
     assert bad == {
         ("stack", "no"): [
-            "it would lose its protection, without which the next change may delete it" for _ in FUNCTIONS
+            "it would lose its protection, so that the next change could delete it" for _ in FUNCTIONS
         ],
         ("terraform", "no"): [f"At {spoilt[:12]} {protects}"],
     }

@@ -426,7 +426,7 @@ def test_what_may_not_be_read_is_named_and_hides_nothing_else_and_the_caller_is_
     settings = stranger.settings()
     assert sorted(settings.services) == ["payments"]
     assert settings.people.on_call == (f"arn:aws:iam::{stranger.account}:user/ada",)
-    assert {one.split(": ")[1] for one in run.json["notes"] if one.startswith("Not looked at")} >= {
+    assert {one.split(": ")[1] for one in run.json["notes"] if one.startswith("Not checked")} >= {
         "tables",
         "stack payments-staging",
         "trails",

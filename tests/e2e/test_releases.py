@@ -38,7 +38,7 @@ def test_a_version_cannot_be_recorded_again_for_other_code(dev: Platform) -> Non
     run = dev.record("v1.2.0")
 
     assert run.code == 3, str(run)
-    assert "recorded already, with other function versions" in run.err
+    assert "already recorded, with other function versions" in run.err
     assert dev.name("audit-service-record") in run.err
     assert dev.everything() == before
 

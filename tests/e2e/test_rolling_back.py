@@ -168,7 +168,7 @@ def test_one_function_is_left_out_and_the_plan_the_digest_and_the_record_name_it
     assert dev.versions() == {tail: "3" if tail == "role-service-get" else "2" for tail in FUNCTIONS}
     assert run.json["except"] == [dev.name("role-service-get")]
     assert run.json["counts"]["planned"] == 5
-    assert f"Left out: {dev.name('role-service-get')}" in run.screen
+    assert f"Excluded: {dev.name('role-service-get')}" in run.screen
     assert run.json["digest"] != whole
 
 
@@ -355,7 +355,7 @@ def test_provisioned_concurrency_is_recorded_named_in_the_plan_and_waited_for(de
     run = dev.rollback("lambda", "--reason", REASON, as_=ALICE)
 
     assert run.code == 0, str(run)
-    assert "Provisioned concurrency follows the alias" in run.screen
+    assert "Waits for the provisioned concurrency of" in run.screen
     assert function in run.screen.replace("\n", " ").replace("  ", "")
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
 

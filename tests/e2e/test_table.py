@@ -201,7 +201,7 @@ def test_a_table_without_recovery_is_refused(table: Table) -> None:
     run = table.waiting("--to", an_hour_ago())
 
     assert run.code == 3
-    assert "point-in-time recovery is off" in run.err
+    assert "point-in-time recovery is disabled" in run.err
 
 
 def test_the_restore_role_is_taken_by_the_rollback_role_alone(table: Table) -> None:

@@ -152,7 +152,7 @@ def test_what_could_not_be_taken_back_fails_its_job_and_the_summary_shows_why(de
         )
 
     assert done.jobs == {"reversible": "failure"}, str(done)
-    assert "cannot be rolled back as it is" in done.log
+    assert "could not be rolled back after it is deployed" in done.log
     assert "## ✗ Can it be rolled back?" in done.summary
     assert "| ✗ | github | `dev-deploy` it is not restricted to main" in done.summary.replace("\\", "")
     assert "| ✓ | github | `dev-rollback` `dev-drill` only main may deploy to it" in done.summary

@@ -411,4 +411,4 @@ def test_what_the_audit_bucket_has_under_the_keys_of_an_earlier_version_is_kept_
     key = max(key for key in before if key.startswith("timeline/"))
     made.bucket.versions[key] = [("v1", b"{}")]
     (found, *_) = audited(made).findings
-    assert (found.sk, found.what.partition(" than ")[0]) == (key, "it says otherwise")
+    assert (found.sk, found.what.partition(" from ")[0]) == (key, "it differs")

@@ -136,7 +136,7 @@ def test_what_could_not_be_rolled_back_is_not_called_deployed() -> None:
     play.finish(undo)
 
     assert play.records("FAILED") == [record]
-    assert "to go back to, no longer exists" in aftermath.ending(undo)
+    assert "the target, no longer exists" in aftermath.ending(undo)
     assert world.truth.timeline[-1]["stands"] == {"roles": "v1.2.0"}
     assert world.parameters.snapshot()[world.settings.names.deployed_version] == "v1.2.0"
 

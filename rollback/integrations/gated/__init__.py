@@ -1,4 +1,4 @@
-"""Commands that are started behind a gate: their pid is known before they act.
+"""Commands started behind a gate, so that their pid is known before they act.
 
-Nothing outside this package is imported here but the Pulumi SDK, so that it could be a distribution of its own.
+This package only imports the Pulumi SDK, so that it could be distributed separately.
 """

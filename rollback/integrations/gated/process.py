@@ -1,11 +1,11 @@
-"""Runs a command in a process whose pid is known before it acts, and that never outlives its purpose.
+"""Runs a command in a process whose pid is known before it acts, and that never outlives its caller.
 
-It is started behind a gate: a shell that waits for a line on its input and then becomes the command. So its
-pid can be recorded first, and a lock that is found later can be traced to it. It has a session of its own:
-Ctrl-C at a terminal reaches it through us alone, once, for a second interrupt would cut off what is under
-way. Where one interrupt does not end it in time, its whole process group is killed.
+The gate is a shell that waits for a line on its input and then executes the command. So its
+pid can be recorded first, and a lock found later can be traced to it. It has its own session:
+Ctrl-C on a terminal reaches it only through this module, and only once, because a second interrupt would abort
+running operations. If one interrupt does not end it in time, its process group is killed.
 
-Nothing of this project is imported here.
+This module imports nothing of this project.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import IO, Any
 
 _GATE = 'read -r go && exec "$@"'
-# Seconds that a graceful end may take: calls to the cloud that are under way are waited for. A person who
-# presses Ctrl-C a second time does not want to wait.
+# Seconds allowed for a graceful end, in which running cloud calls finish. A person who
+# presses Ctrl-C twice does not want to wait.
 GRACE, AT_ONCE = 60.0, 3.0
 
 
 @dataclass(kw_only=True)
 class Running:
-    """A process that leads a session of its own.
+    """A process that leads its own session.
 
-    `stopped` says that it was asked to end because somebody wanted it to, `late` because its time was up.
+    `stopped`: it was interrupted because of `stopping`; `late`: because of its time limit.
     """
 
     process: subprocess.Popen[bytes]
@@ -44,9 +44,9 @@ class Running:
     def follow(self, *, seconds: float, stopping: Callable[[], bool], look: Callable[[], bool]) -> int:
         """Follows the command to its end and returns its exit code.
 
-        `look` hands on what was printed since the last look, waits a moment, and answers whether to look again.
-        `stopping` is asked before each look. It is interrupted once where `stopping` says so or `seconds` are
-        over, and killed where that has not ended it within `GRACE` seconds.
+        `look` passes on new output, waits a moment, and returns whether to be called again.
+        `stopping` is called before each `look`. The command is interrupted once if `stopping` says so or `seconds` are
+        over, and killed if that has not ended it within `GRACE` seconds.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -61,7 +61,7 @@ class Running:
                 return self.process.wait()
 
     def end(self, why: BaseException) -> None:
-        """Ends what an error of ours has left running: by one interrupt if that does, by force if not."""
+        """Ends a command that an error left running: with one interrupt, or else by force."""
         if self.process.poll() is not None:
             return
         at_once = isinstance(why, KeyboardInterrupt)
@@ -76,7 +76,7 @@ class Running:
             raise
 
     def kill(self) -> None:
-        """Kills the process and all that it has started in its group."""
+        """Kills the process and its process group."""
         if self.process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -85,7 +85,7 @@ class Running:
 
 @contextmanager
 def ended(process: subprocess.Popen[bytes]) -> Iterator[Running]:
-    """Ends a process with the block, if an error leaves it."""
+    """Ends a process if an error leaves the block."""
     running = Running(process=process)
     try:
         yield running
@@ -105,9 +105,9 @@ def gated(
     began: Callable[[int], object],
     pass_fds: Sequence[int] = (),
 ) -> Iterator[Running]:
-    """Runs a command once `began` has returned, which gets its pid; ends it where an error leaves the block.
+    """Runs a command after `began`, which receives its pid, has returned; ends it if an error leaves the block.
 
-    Where `began` raises, the command never runs. `env` is the whole environment of the command (variable →
+    If `began` raises, the command never runs. `env` is the complete environment of the command (variable →
     value); the other parameters are those of `subprocess.Popen`.
     """
     process = subprocess.Popen(
@@ -123,7 +123,7 @@ def gated(
     assert process.stdin is not None  # noqa: S101 - it was asked for
     with ended(process) as running:
         try:
-            with process.stdin as gate:  # closed without a word, it ends the shell
+            with process.stdin as gate:  # closed without a line, it ends the shell
                 began(process.pid)
                 with suppress(BrokenPipeError):
                     gate.write(b"go\n")

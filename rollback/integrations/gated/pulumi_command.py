@@ -2,15 +2,15 @@
 
 The SDK's own `PulumiCommand` starts `pulumi` with the whole environment, hides its process, and reads its output
 through pipes (https://www.pulumi.com/docs/iac/automation-api/; asked for in
-https://github.com/pulumi/pulumi/issues/9103). This one, by `PulumiCommand`'s own interface:
+https://github.com/pulumi/pulumi/issues/9103). This one has the same interface, and:
 
-- starts the engine behind a gate: `Hooks.began` gets its pid before it does anything, and may refuse;
-- gives it exactly the environment that it was made with, and what the workspace adds;
-- puts it in a session of its own, so that Ctrl-C at a terminal does not reach it; `Hooks.stopping` is asked all the
+- starts the engine behind a gate: `Hooks.began` receives its pid before it does anything, and may refuse;
+- gives it exactly the given environment, and what the workspace adds;
+- puts it in its own session, so that Ctrl-C on a terminal does not reach it; `Hooks.stopping` is called all the
   time and interrupts it once, which the engine takes as a request to end gracefully;
-- has it write to files, so that it never waits for a reader that is stopped or dead; where this process dies, a
-  small watcher gives it its one interrupt;
-- hands on the engine's events (`Hooks.event`) in the caller's thread, whole, as they are written.
+- lets it write to files, so that it never waits for a reader that has stopped; if this process dies, a
+  small watcher interrupts it once;
+- passes the engine's events (`Hooks.event`) on in the caller's thread, as they are written.
 
 For example:
 
@@ -20,7 +20,7 @@ For example:
     stack.preview(plan="plan.json")
     stack.up(plan="plan.json")
 
-`QuietWorkspace` and `QuietStack` leave out what the SDK asks for around an operation: outputs and history with
+`QuietWorkspace` and `QuietStack` leave out what the SDK reads around an operation: outputs and history with
 secrets in plain text, and `stack select`. Exports keep their secrets encrypted.
 """
 
@@ -50,7 +50,7 @@ from .process import gated
 _TICK = 0.05
 # The engine marks colours in messages like this: `<{%fg 1%}>`.
 _COLOUR = re.compile(r"<\{%.*?%\}>")
-# Interrupts the process $1 where the other end of its input closes without a line.
+# Interrupts the process $1 when the other end of its input closes without a line.
 _WATCH = 'read -r done || kill -INT "$1"'
 
 # One event of the engine, as `apitype.EngineEvent` in JSON, e.g. `{"sequence": 3, "resourcePreEvent": {…}}`
@@ -60,10 +60,10 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """Callbacks of one command, all called in the thread that runs it. What one raises ends the engine in good
-    order first, and then goes on.
+    """Callbacks of one command, called in the thread that runs it. An exception ends the engine gracefully
+    first, and is then raised.
 
-    `began` gets its pid; `event` each event; `stopping` is asked all the time whether to interrupt it; after
+    `began` receives its pid; `event` each event; `stopping` is polled for whether to interrupt it; after
     `seconds` it is interrupted anyway.
     """
 
@@ -75,7 +75,7 @@ class Hooks:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a command ended. `stopped` says that `Hooks.stopping` wanted it to end, `late` that its time was up."""
+    """How a command ended. `stopped`: `Hooks.stopping` ended it; `late`: the time limit did."""
 
     arguments: tuple[str, ...]
     code: int
@@ -86,7 +86,7 @@ class Ended:
 
 
 class GatedCommand(PulumiCommand):
-    """Runs the engine at `command`, a path, with the environment `env`, which is all that it gets.
+    """Runs the engine at `command`, a path, with exactly the environment `env`.
 
     `ended` is how its last command ended; None before the first. It runs one command at a time.
     """
@@ -101,20 +101,20 @@ class GatedCommand(PulumiCommand):
         self._logs: list[tuple[Path, Callable[[Event], object]]] = []
 
     def check_version(self, major: int = 3) -> VersionInfo:
-        """Asks the engine for its version. Raises `InvalidVersionError` for another major one than asked for, and
-        `CommandError` where it does not say.
+        """Reads the engine's version. Raises `InvalidVersionError` for another major version than `major`, and
+        `CommandError` where it prints none.
         """
         printed = self.run(["version"], os.curdir, {"PULUMI_SKIP_UPDATE_CHECK": "true"}).stdout.strip()
         try:
             self.version = VersionInfo.parse(printed.removeprefix("v"))
         except ValueError:
-            raise InvalidVersionError(f"{self.command} says that its version is {printed[:80]!r}") from None
+            raise InvalidVersionError(f"{self.command} reports version {printed[:80]!r}") from None
         if self.version.major != major:
             raise InvalidVersionError(f"{self.command} is version {self.version}")
         return self.version
 
     def follow(self, log: Path, event: Callable[[Event], object]) -> None:
-        """Has the next command's event log read as it is written: `event` gets each of its lines."""
+        """Follows the next command's event log: `event` receives each of its lines."""
         self._logs.append((log, event))
 
     def run(
@@ -161,7 +161,7 @@ class GatedCommand(PulumiCommand):
         files: Sequence[BinaryIO],
         tails: Sequence[_Tail],
     ) -> tuple[int, bool, bool]:
-        """Runs it to its end: its exit code, and whether it was stopped, or late."""
+        """Runs it to its end; returns its exit code, and whether it was stopped, or late."""
         with ExitStack() as watched:
 
             def began(pid: int) -> None:
@@ -203,39 +203,39 @@ class QuietWorkspace(LocalWorkspace):
 
     @property
     def pulumi_version(self) -> str:  # type: ignore[override] # as it is in the SDK
-        """The engine's version as far as it was asked for, and else the SDK's own."""
+        """The engine's version if it was read, otherwise the SDK's."""
         return str(self.gated.version or VersionInfo(3))
 
     def serialize_args_for_op(self, stack_name: str) -> list[str]:  # noqa: ARG002 - the SDK's
-        """The options that every command of a stack gets."""
+        """The options of every command of a stack."""
         return list(self.options)
 
     def export_stack(self, stack_name: str) -> Deployment:
-        """The stack's state, its secrets encrypted, with all that the engine exports."""
+        """The stack's complete exported state, with encrypted secrets."""
         printed = self._run_pulumi_cmd_sync(["stack", "export", "--stack", stack_name]).stdout
         found = Deployment()
-        # Everything is kept: `import_stack` gives back what there was, `features` of newer engines too.
+        # Everything is kept, so that `import_stack` writes it unchanged, including `features` of newer engines.
         found.__dict__.update(json.loads(printed))
         return found
 
     def import_stack(self, stack_name: str, state: Deployment) -> None:
-        """Replaces the stack's state; the file for it is removed whatever happens."""
+        """Replaces the stack's state; its temporary file is always removed."""
         with tempfile.TemporaryDirectory(prefix="pulumi-state-") as folder:
             file = Path(folder, "state.json")
             file.write_text(json.dumps(state.__dict__), encoding="utf-8")
             self._run_pulumi_cmd_sync(["stack", "import", "--file", str(file), "--stack", stack_name])
 
     def install_all(self) -> None:
-        """`pulumi install`, whatever the engine's version: who has none of 3.91 or newer hears of it from the engine."""
+        """Runs `pulumi install` without a version check: an engine older than 3.91 reports an error itself."""
         self._run_pulumi_cmd_sync(["install"])
 
     def stack_outputs(self, stack_name: str) -> OutputMap:  # noqa: ARG002 - the SDK's
-        """Nothing: outputs are asked for after each update, with their secrets in plain text."""
+        """Returns nothing: the SDK reads outputs after each update, with secrets in plain text."""
         return {}
 
 
 class QuietStack(Stack):
-    """A stack of a `QuietWorkspace`, which is there: it is neither selected nor created."""
+    """An existing stack of a `QuietWorkspace`: it is neither selected nor created."""
 
     workspace: QuietWorkspace
 
@@ -246,7 +246,7 @@ class QuietStack(Stack):
         self._mode = StackInitMode.SELECT
 
     def info(self, show_secrets: bool = True) -> UpdateSummary:  # noqa: ARG002, FBT001, FBT002 - the SDK's
-        """What is known of the last operation without asking for the history, which has secrets: its result."""
+        """The result of the last operation, without reading the history, which contains secrets."""
         ended = self.workspace.gated.ended
         result = "succeeded" if ended is not None and not ended.code else "failed"
         return UpdateSummary(
@@ -254,11 +254,11 @@ class QuietStack(Stack):
         )
 
     def rename_resource(self, urn: str, name: str) -> None:
-        """Gives a resource another name in the state, which the SDK has no operation for."""
+        """Renames a resource in the state; the SDK has no operation for that."""
         self._run_pulumi_cmd_sync(["state", "rename", urn, name, "--yes"])
 
     def import_resources(self, *args: Any, **options: Any) -> ImportResult:
-        """As the SDK's, with its events."""
+        """Like the SDK's, with events."""
         log, _, _, folder, _ = self._setup_event_log("import", ignored, self.workspace.pulumi_version)
         with folder:
             self.workspace.options = (*self.workspace.options, "--event-log", log)
@@ -270,7 +270,7 @@ class QuietStack(Stack):
         on_event: Callable[[EngineEvent], Any],
         pulumi_version: str,  # noqa: ARG002 - the SDK's
     ) -> Any:
-        """A file and not the SDK's gRPC server: the engine never waits for this process to read an event."""
+        """Uses a file instead of the SDK's gRPC server, so that the engine never waits for this process."""
         folder = tempfile.TemporaryDirectory(prefix=f"pulumi-events-{command}-")
         log = Path(folder.name, "events.jsonl")
         log.touch()
@@ -285,24 +285,24 @@ class QuietStack(Stack):
 
 
 def ignored(event: EngineEvent) -> None:
-    """For an operation whose events only `Hooks.event` is interested in."""
+    """For an operation whose events are only used by `Hooks.event`."""
 
 
 def message(text: str) -> str:
-    """A message of the engine's without its colours."""
+    """A message of the engine without colours."""
     return _COLOUR.sub("", text)
 
 
 @dataclass
 class _Tail:
-    """Reads a file as it grows; `line` gets each of its lines, without its end, decoded as far as it can be."""
+    """Reads a file as it grows; `line` receives each line, without line break, decoded with replacements."""
 
     file: BinaryIO
     line: Callable[[str], object]
     _rest: bytes = b""
 
     def read(self, *, last: bool) -> None:
-        """Hands on what is new: whole lines, and in the end what is left."""
+        """Passes on new lines; at the end also an incomplete one."""
         *whole, self._rest = (self._rest + self.file.read()).split(b"\n")
         if last and self._rest:
             whole.append(self._rest)
@@ -333,7 +333,7 @@ def _parsed(event: Callable[[Event], object]) -> Callable[[str], None]:
 
 @contextmanager
 def _not_orphaned(pid: int) -> Iterator[None]:
-    """Has a process interrupted once if this one dies within the block: no broken pipe would end it."""
+    """Interrupts a process once if this one dies inside the block, because no broken pipe would end it."""
     watcher = subprocess.Popen(
         ["/bin/sh", "-c", _WATCH, "sh", str(pid)],
         stdin=subprocess.PIPE,

@@ -1,1 +1,1 @@
-"""The Pulumi engine, driven through the Automation API: a stack's history, its state, and a commit's program on it."""
+"""The Pulumi engine, driven through the Automation API: a stack's history, its state, and a commit's program."""

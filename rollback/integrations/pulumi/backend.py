@@ -1,9 +1,9 @@
-"""Where a stack's state is stored, and the locks that updates hold there.
+"""The location of a stack's state, and the locks of updates.
 
 The layout is that of the engine's own backends for files and buckets
 (https://www.pulumi.com/docs/iac/concepts/state-and-backends/): an update's lock is
 `.pulumi/locks/organization/PROJECT/STACK/UUID.json` and names pid and host. `pulumi cancel` deletes every
-lock of a stack, dead or not; here one is deleted by its name. The service's backend ends its own locks.
+lock of a stack, whether its process is dead or not; here one lock is deleted by name. Pulumi Cloud manages its own locks.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from rollback.config.settings import Settings
 
 
 def backend_url(settings: Settings, *, foundation: bool = False) -> str:
-    """Where the stack's state is, or that of its `foundation`: `PULUMI_BACKEND_URL`, else a bucket of its own.
+    """The backend of the stack's state, or that of its `foundation`: `PULUMI_BACKEND_URL`, else the configured bucket.
 
-    An administrator's shell has the foundation's bucket there and everybody else's the stack's: either means both.
+    If the variable is the foundation's bucket (an administrator's shell) or the stack's, each stack still has its own bucket.
     """
     buckets = (settings.names.state_bucket, settings.names.foundation_bucket)
     given = os.environ.get("PULUMI_BACKEND_URL")
@@ -44,7 +44,7 @@ def bucket_url(bucket: str, region: str) -> str:
 
 
 def place(settings: Settings) -> str:
-    """The same for a person: a bucket's name, or a backend's address without its options."""
+    """The backend for messages: a bucket's name, or a URL without its options."""
     parts = urlsplit(backend_url(settings))
     return parts.netloc if parts.scheme == "s3" else f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
@@ -66,7 +66,7 @@ class BackendLock:
 
 @dataclass(frozen=True, kw_only=True)
 class BackendLocks:
-    """The locks of one stack in the backend at `url`. `s3` makes a client where it is needed."""
+    """The locks of one stack in the backend at `url`. `s3` makes a client when needed."""
 
     url: str
     project: str
@@ -74,11 +74,11 @@ class BackendLocks:
     s3: Callable[[], Any]
 
     def held(self) -> list[BackendLock]:
-        """All of them, dead ones too; none where the backend is none of files."""
+        """All locks, including stale ones; empty for a backend without files."""
         return [_lock(place, text) for place, text in self._read()]
 
     def remove(self, lock: BackendLock) -> None:
-        """Deletes one lock. Quietly nothing where it is gone."""
+        """Deletes one lock; does nothing if it no longer exists."""
         if self._scheme == "file":
             Path(lock.place).unlink(missing_ok=True)
         else:

@@ -1,9 +1,9 @@
 """Reads a stack's checkpoint, and hashes it for a plan's digest. Pure.
 
-A checkpoint is read as it is stored, its secrets encrypted: nothing here ever sees one. What differs from run
-to run though nothing has changed is left out of the hash: times, the order of resources, where in a program
-they are declared, and what a refresh rewrites. A secret's ciphertext is part of it, and is new after every
-update, even one that changes nothing: such an update makes a plan stale, as it may have changed a secret.
+A checkpoint is read with encrypted secrets: this module never sees one in plain text. What differs from run
+to run without a change is left out of the hash: times, the order of resources, where in a program
+they are declared, and what a refresh rewrites. A secret's ciphertext is included, and changes with every
+update, even one without changes: such an update makes a plan out of date, because it may have changed a secret.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Deployment = Mapping[str, Any]
 
 
 def deployment(exported: Mapping[str, Any]) -> Deployment:
-    """The deployment in what `pulumi stack export` prints, `{"version": 3, "deployment": {…}}`; empty for a
-    stack that never had one.
+    """The deployment in the output of `pulumi stack export`, `{"version": 3, "deployment": {…}}`; empty for a
+    stack without updates.
     """
     return exported.get("deployment") or {}
 
@@ -37,16 +37,16 @@ def resources(state: Deployment) -> Sequence[Mapping[str, Any]]:
 
 
 def pending(state: Deployment) -> Sequence[Mapping[str, Any]]:
-    """What an interrupted update had begun: `{"type": "creating", "resource": {"urn", …}}` each."""
+    """What an interrupted update had started: `{"type": "creating", "resource": {"urn", …}}` each."""
     return state.get("pending_operations") or ()
 
 
 def renamed(state: Deployment, names: Mapping[str, str]) -> Deployment:
-    """The checkpoint with resources under other URNs (`names`: old → new), as `pulumi state rename` leaves it."""
+    """The checkpoint with resources under other URNs (`names`: old → new), as `pulumi state rename` writes it."""
 
     def put(value: Any) -> Any:
         if isinstance(value, str):
-            # A provider is referred to as URN::ID.
+            # References to providers have the form URN::ID.
             urn, _, identity = value.rpartition("::")
             return names.get(value) or (f"{names[urn]}::{identity}" if urn in names else value)
         if isinstance(value, Mapping):
@@ -66,17 +66,17 @@ def renamed(state: Deployment, names: Mapping[str, str]) -> Deployment:
 def keyed(state: Deployment, value: Any) -> str:
     """A hash of `value` for a plan: 64 hexadecimal digits.
 
-    What is hashed holds no secret: the engine masks them in its events, and encrypts them in its state and in stack
-    files. The key, the state's own salt or wrapped key, is in no record: from a record alone what is hashed cannot
-    be found by trying. It is in the committed stack file as well; but who has the repository can read there what a
-    program declares in the clear.
+    The hashed values contain no secrets: the engine masks them in its events, and encrypts them in its state and in stack
+    files. The key, the state's salt or wrapped key, is not in a record, so that hashed values cannot
+    be guessed from a record alone. It is also in the committed stack file, but who has the repository can read what a
+    program declares in plain text anyway.
     """
     key = canonical(state.get("secrets_providers") or {}).encode()
     return hmac.new(key, canonical(value).encode(), hashlib.sha256).hexdigest()
 
 
 def digest(state: Deployment) -> str:
-    """A keyed hash over the checkpoint `state` that a plan starts from."""
+    """A keyed hash over the checkpoint `state`, the start of a plan."""
     kept = [
         {key: value for key, value in resource.items() if key not in _FLEETING}
         for resource in resources(state)

@@ -34,9 +34,9 @@ with extra("pulumi"):
     )
 
 _MAJOR = 3
-# Of the caller's own PULUMI_ variables only those have a say that tell who they are, where states and plugins
-# are, and how secrets are read. PULUMI_OPTION_…, PULUMI_SKIP_CHECKPOINTS, PULUMI_DEBUG_GRPC and the like would
-# change what is planned, or write down what is secret.
+# Only those of the caller's PULUMI_ variables are passed on that define identity, location of states and plugins,
+# and secrets. PULUMI_OPTION_…, PULUMI_SKIP_CHECKPOINTS, PULUMI_DEBUG_GRPC and others would
+# change the plan, or write secrets to files.
 _KEPT = re.compile(
     r"PULUMI_(HOME|ACCESS_TOKEN|API|ORG|BACKEND_URL|CONFIG_PASSPHRASE(_FILE)?|PYTHON_CMD|SELF_MANAGED_STATE_\w+"
     r"|DISABLE_AUTOMATIC_PLUGIN_ACQUISITION|IGNORE_AMBIENT_PLUGINS|PLUGIN_DOWNLOAD_URL_OVERRIDES)"
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 class EngineError(RollbackError):
-    """A command of the engine's failed; the message has its last lines."""
+    """A command of the engine failed; the message has its last lines."""
 
     code_default = Code.ENGINE_FAILED
 
@@ -73,9 +73,9 @@ class Denied(EngineError):
 class CommandWatch:
     """Callbacks of a running command.
 
-    `began` gets its process, `event` each engine event: its kind (`resOutputsEvent`) and its JSON
-    (`{"metadata": …}`). `stopping` is asked all the time, and may raise: then the engine is stopped
-    gracefully first. `seconds` is how long it may take.
+    `began` receives its process, `event` each engine event: its kind (`resOutputsEvent`) and its JSON
+    (`{"metadata": …}`). `stopping` is polled, and may raise: then the engine is stopped
+    gracefully first. `seconds` is the time limit.
     """
 
     seconds: float
@@ -86,7 +86,7 @@ class CommandWatch:
 
 @dataclass(kw_only=True)
 class CommandResult:
-    """How a command ended. `stopped` says that we asked it to end, `late` that its time was up."""
+    """How a command ended. `stopped`: it was interrupted; `late`: by its time limit."""
 
     code: int = 0
     output: list[str] = field(default_factory=list)
@@ -96,7 +96,7 @@ class CommandResult:
 
     @classmethod
     def of(cls, command: GatedCommand, errors: Iterable[str] = ()) -> CommandResult:
-        """How the last command of `command` ended; `errors` are those that its events told of."""
+        """How the last command of `command` ended; `errors` are those in its events."""
         ended = command.ended
         assert ended is not None  # noqa: S101 - it has run one
         return cls(
@@ -117,20 +117,20 @@ class CommandResult:
 
     @property
     def denied(self) -> bool:
-        # The words of the engine's backend for a store that answers 403, whichever store it is.
+        # The message of the engine's backends for status 403 of any store.
         return not self.ok and any("(code=PermissionDenied)" in line for line in self.output)
 
     @property
     def why(self) -> str:
-        """The last lines of what went wrong."""
+        """The last lines of the error output."""
         lines = [line for text in (self.errors or self.output) for line in text.strip().splitlines()]
         entries = [line for line in lines if line.strip() and not line.startswith("warning: using pulumi-")]
-        return "\n".join(entries[-_LAST_LINES:]) or f"it ended with exit code {self.code}"
+        return "\n".join(entries[-_LAST_LINES:]) or f"exit code {self.code}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """The `pulumi` on PATH, with the environment `variables` that its commands get. `backend` is the state's
+    """The `pulumi` on PATH, with the environment `variables` of its commands. `backend` is the state's
     URL.
     """
 
@@ -140,14 +140,14 @@ class Engine:
 
     @classmethod
     def found(cls, backend: str) -> Engine:
-        """The engine on PATH, else the one that `rollback tools install` has installed. Raises `UsageError` where
-        there is none: nothing is downloaded here.
+        """The engine on PATH, else the one installed by `rollback tools install`. Raises `UsageError` where
+        there is none. Downloads nothing.
         """
         on_path, own = shutil.which("pulumi"), installation.found()
         program = on_path or (str(own) if own else "")
         if not program:
             raise UsageError(
-                "pulumi is not on PATH.",
+                "pulumi is not on the PATH.",
                 code=Code.TOOL_MISSING,
                 next=f"rollback tools install  # or by hand: {INSTALLER}",
             )
@@ -162,28 +162,28 @@ class Engine:
             if not name.startswith("PULUMI_") or _KEPT.fullmatch(name)
         }
         if own and not on_path:
-            # Its plugins for languages are beside it.
+            # Its language plugins are in the same folder.
             ours["PATH"] = os.pathsep.join((str(own.parent), os.environ.get("PATH", os.defpath)))
         return cls(program=program, backend=backend, variables={**SHORT_LIVED, **kept, **ours})
 
     def version(self) -> str:
-        """Its version. Raises `UsageError` for another major one than this command knows."""
+        """Its version. Raises `UsageError` for an unsupported major version."""
         try:
             return str(self._command().check_version(_MAJOR))
         except (CommandError, InvalidVersionError) as error:
             raise UsageError(
                 f"{str(error).strip().splitlines()[0]}; this command needs Pulumi {_MAJOR}.",
                 code=Code.TOOL_MISSING,
-                next=f"rollback tools install  # with no other pulumi on PATH; or by hand: {INSTALLER}",
+                next=f"rollback tools install  # after removing the other pulumi from the PATH; or by hand: {INSTALLER}",
             ) from None
 
     @property
     def downloads_plugins(self) -> bool:
-        """Whether it downloads plugins that it needs and this machine does not have."""
+        """Whether it downloads missing plugins."""
         return self.variables.get(_NO_DOWNLOADS, "").casefold() not in ("1", "true")
 
     def has_provider(self, name: str) -> bool:
-        """Whether this machine has a provider, in whatever version: as a plugin, on PATH or beside the engine."""
+        """Whether this machine has any version of a provider: as a plugin, on PATH or beside the engine."""
         path = os.pathsep.join(
             (self.variables.get("PATH", os.defpath), str(Path(self.program).resolve().parent))
         )
@@ -195,7 +195,7 @@ class Engine:
         )
 
     def ask(self, folder: Path, stack: str, question: Callable[[QuietStack], T]) -> T:
-        """What a short operation on a stack returns. Raises `EngineError`, `Locked` or `Denied` where it fails."""
+        """The result of a short operation on a stack. Raises `EngineError`, `Locked` or `Denied` where it fails."""
         command = self._command()
         try:
             return question(QuietStack(stack, QuietWorkspace(work_dir=str(folder), pulumi_command=command)))
@@ -205,7 +205,7 @@ class Engine:
             raise failed(f"pulumi {verb}", ended) from None
 
     def install(self, folder: Path, seconds: float) -> CommandResult:
-        """Has the engine install what the program in `folder` needs, within `seconds`."""
+        """Lets the engine install the dependencies of the program in `folder`, within `seconds`."""
         command = self._command(Hooks(seconds=seconds))
         with suppress(CommandError):
             QuietWorkspace(work_dir=str(folder), pulumi_command=command).install_all()
@@ -221,9 +221,9 @@ class Engine:
         variables: Mapping[str, str],
         options: Sequence[str] = (),
     ) -> CommandResult:
-        """Runs an operation that changes something or takes its time, and passes on its events as they come.
+        """Runs a long or changing operation, and passes on its events as they come.
 
-        `variables` are environment variables beside the engine's own, `options` go to its command. Raises what
+        `variables` are additional environment variables, `options` additional options of the command. Raises what
         `watch` raises, once the engine has ended.
         """
         errors: list[str] = []
@@ -249,7 +249,7 @@ class Engine:
             variables,
         )
         workspace = QuietWorkspace(work_dir=str(folder), pulumi_command=command, options=options)
-        # How it ended is in what the command left; the error has nothing beside.
+        # The command has the result; the exception adds nothing.
         with suppress(CommandError):
             operation(QuietStack(stack, workspace))
         return CommandResult.of(command, errors)

@@ -1,7 +1,7 @@
-"""Previews the checkout's own program and an import, on a copy of a stack's state.
+"""Previews the checkout's program and an import, on a copy of a stack's state.
 
-A preview and an import only read in the account, and they write to the copy alone: so the engine and its
-providers report themselves what they would do. The copy is a backend of files in a temporary folder, in the
+A preview and an import only read from the account, and only write to the copy, so that the engine and its
+providers report exactly what they would do. The copy is a file backend in a temporary folder, in the
 engine's own layout; secrets in it are encrypted as in the state.
 """
 
@@ -31,9 +31,9 @@ _UNCHANGED = "Nothing was changed."
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What the program would do: its `steps`; in `imports` what of it could be imported, as `pulumi import
-    --file` takes it with ids left open (`{"nameTable": {name: urn}, "resources": [{"type", "name", "id",
-    …}]}`); and in `depends`, URN → property → the URNs of the resources that it waits for.
+    """What the program would do: its `steps`; `imports`: what could be imported, in the format of `pulumi import
+    --file` without ids (`{"nameTable": {name: urn}, "resources": [{"type", "name", "id",
+    …}]}`); `depends`: URN → property → the URNs that it depends on.
     """
 
     steps: tuple[PreviewStep, ...]
@@ -52,7 +52,7 @@ class Rehearsal:
     watch: CommandWatch
 
     def preview(self) -> Forecast:
-        """What `pulumi up` would do now. Raises `RollbackError` where the program does not run."""
+        """What `pulumi up` would do now. Raises `RollbackError` where the program fails."""
         imports, plan = self.folder / "imports.json", self.folder / "plan.json"
         events: list[tuple[str, Facts]] = []
         self._run(
@@ -72,7 +72,7 @@ class Rehearsal:
         )
 
     def imported(self, document: Mapping[str, Any]) -> None:
-        """Imports what `document` (as `Forecast.imports`, ids filled in) names. Raises `RollbackError` where
+        """Imports the resources of `document` (`Forecast.imports` with ids). Raises `RollbackError` where
         one of them cannot be read.
         """
         self._run(
@@ -113,9 +113,9 @@ class Rehearsal:
 def rehearsal(
     name: StackName, program: Path, exported: Mapping[str, Any], watch: CommandWatch
 ) -> Iterator[Rehearsal]:
-    """A rehearsal on `exported`, the JSON of `pulumi stack export`; its folder lasts as long as the block.
+    """A rehearsal on `exported`, the JSON of `pulumi stack export`; its folder exists until the end of the block.
 
-    `program` is the checkout's folder of the project, whose stack file is copied: the engine writes into it.
+    `program` is the project's folder in the checkout; its stack file is copied, because the engine writes to it.
     """
     config = _config(name.stack)
     with state_copy(name, exported) as (engine, folder):

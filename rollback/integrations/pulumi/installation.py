@@ -1,6 +1,6 @@
-"""The engine that this command installs, where a machine has none; and what an installer may see of the environment.
+"""The engine that this tool installs if a machine has none, and the environment that installers may see.
 
-Nothing is downloaded unless a person asks for it: `rollback tools install`.
+Downloads only happen on request: `rollback tools install`.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from rollback.core.extras import extra
 INSTALLER = "https://www.pulumi.com/docs/install/"
 SECONDS = 600
 _LAST_LINES = 8
-# By their names: of clouds, of engines, of GitHub and its jobs, and whatever calls itself so.
+# Names of variables of clouds, engines, GitHub and its jobs, and names that look like a secret.
 _CREDENTIALS = re.compile(
     r"(AWS|PULUMI|GITHUB|GH|ACTIONS|GITLAB|CI|TF|SLACK|AZURE|ARM|GOOGLE|CLOUDSDK|VAULT)_.*|SSH_(AUTH_SOCK|AGENT_PID)"
     r"|.*(TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|ACCESS_KEY|PRIVATE_KEY|API_?KEY).*",
     re.IGNORECASE,
 )
-# What an installer has to know all the same: where packages and plugins are, and how it may fetch them.
+# Variables that an installer needs anyway: where packages and plugins are, and how to fetch them.
 _INSTALLERS = re.compile(
     r"(PIP|UV|POETRY|NPM_CONFIG|YARN)_.*"
     r"|PULUMI_(HOME|PYTHON_CMD|SKIP_UPDATE_CHECK|DISABLE_AUTOMATIC_PLUGIN_ACQUISITION|IGNORE_AMBIENT_PLUGINS"
     r"|PLUGIN_DOWNLOAD_URL_OVERRIDES)",
     re.IGNORECASE,
 )
-# `PulumiCommand.install` is the SDK's: it runs the official installer, without a limit in time and with the whole
-# environment, so that it gets a process of its own.
+# The SDK's `PulumiCommand.install` runs the official installer without a time limit and with the whole
+# environment, so that it runs in a separate process.
 # https://www.pulumi.com/docs/reference/pkg/python/pulumi/#pulumi.automation.PulumiCommand.install
 _INSTALL = """
 import subprocess, sys
@@ -53,25 +53,25 @@ except Exception as error:
 
 
 def pinned() -> str:
-    """The version of the engine that is installed: that of the SDK."""
+    """The version of the engine to install: that of the SDK."""
     with extra("pulumi"):
         return version("pulumi")
 
 
 def installed() -> Path:
-    """Where the engine of `install` is, or would be."""
+    """The path of the engine that `install` installs."""
     return Unix("rollback-cli").user_cache_path / "engines" / f"pulumi-{pinned()}" / "bin" / "pulumi"
 
 
 def found() -> Path | None:
-    """The engine that `install` has installed; None where it has not."""
+    """The installed engine; None if `install` has not run."""
     return installed() if os.access(installed(), os.X_OK) else None
 
 
 def install(seconds: float = SECONDS) -> Path:
-    """Has the official installer install the pinned engine, within `seconds`; where it is then.
+    """Runs the official installer for the pinned engine, within `seconds`; returns its path.
 
-    It sees no credentials. Raises `RollbackError` with its last lines where it does not go, and then nothing is left.
+    It sees no credentials. Raises `RollbackError` with its last lines where it fails; then nothing is left behind.
     """
     program = installed()
     root = program.parent.parent
@@ -92,7 +92,7 @@ def install(seconds: float = SECONDS) -> Path:
             printed, _ = process.communicate(timeout=seconds)
             why = "\n".join(printed.strip().splitlines()[-_LAST_LINES:])
         except BaseException as error:
-            # The installer and what it has started.
+            # The installer and its child processes.
             os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
@@ -109,7 +109,7 @@ def install(seconds: float = SECONDS) -> Path:
 
 
 def without_credentials(variables: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables without those that are, or lead to, credentials; an installer's own are kept. Pure."""
+    """Environment variables without credentials or paths to them; variables that an installer needs are kept. Pure."""
     return {
         name: value
         for name, value in variables.items()

@@ -1,8 +1,8 @@
-"""What a resource is called in its account: by it, two names in a program are known to be one object. Pure.
+"""The id of a resource in its account, which shows that two names in a program are the same object. Pure.
 
-Only types whose id follows from their inputs are listed ("Import" in the provider's pages,
-https://www.pulumi.com/registry/packages/aws/api-docs/). Others, such as policies, topics, queues and REST APIs, get
-theirs from AWS.
+Only types whose id can be derived from their inputs are listed ("Import" in the provider's pages,
+https://www.pulumi.com/registry/packages/aws/api-docs/). Other types, such as policies, topics, queues and REST APIs, get
+their id from AWS.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _NAMED = (
     "aws:lambda/function:Function",
     "aws:ssm/parameter:Parameter",
 )
-# A bucket, and what is set on one: `aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock` and the like.
+# A bucket, and settings of a bucket: `aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock` and the like.
 _OF_BUCKETS = "aws:s3/bucket"
 _OF_OBJECTS = ("aws:s3/bucketObject:", "aws:s3/bucketObjectv2:", "aws:s3/bucketNotification:")
-# The parts of an id: names of inputs, and what is between them.
+# The parts of an id: names of inputs, and separators.
 _IDS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(_NAMED, ("name",)),
     "aws:iam/rolePolicy:RolePolicy": ("role", ":", "name"),
@@ -40,7 +40,7 @@ _IDS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SameObject:
-    """One object of the account that a program would delete under one URN and create under another."""
+    """An object in the account that a program would delete under one URN and create under another."""
 
     deleted: str
     created: str
@@ -49,12 +49,12 @@ class SameObject:
 
     @property
     def is_renamed(self) -> bool:
-        """Whether the URNs differ by the name alone: neither by project and stack, nor by type and parents."""
+        """Whether the URNs differ only by the name, not by project, stack, type or parents."""
         return self.deleted.rpartition("::")[0] == self.created.rpartition("::")[0]
 
 
 def physical_id(type_: str, inputs: Mapping[str, Any]) -> str:
-    """The id that a resource with these inputs (property → value) has; empty where it does not follow from them."""
+    """The id of a resource with these inputs (property → value); empty if it cannot be derived."""
     parts = _IDS.get(type_, ())
     if type_.startswith(_OF_BUCKETS) and not type_.startswith(_OF_OBJECTS):
         parts = ("bucket",)
@@ -65,7 +65,7 @@ def physical_id(type_: str, inputs: Mapping[str, Any]) -> str:
 def same_objects(steps: Sequence[PreviewStep]) -> list[SameObject]:
     """The steps that delete and create one object, in pairs, sorted by URN.
 
-    Where an id does not follow from the inputs, two resources of one type with equal inputs are taken for one.
+    If an id cannot be derived, two resources of one type with equal inputs count as the same object.
     """
     created = [step for step in steps if step.op == CREATE and step.custom]
     found = []

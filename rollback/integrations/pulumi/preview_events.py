@@ -1,4 +1,4 @@
-"""Reads the engine's events: what it would do, resource by resource. Pure.
+"""Reads the engine's preview events: what it would do to each resource. Pure.
 
 The event's fields are those of `apitype.StepEventMetadata`
 (https://pkg.go.dev/github.com/pulumi/pulumi/sdk/v3/go/common/apitype#StepEventMetadata). Secrets in them are
@@ -16,7 +16,7 @@ from rollback.model.record import INFRASTRUCTURE
 CREATE, UPDATE, REPLACE, DELETE, SAME = INFRASTRUCTURE
 STACK_TYPE = "pulumi:pulumi:Stack"
 _REFERENCE_TYPE = "pulumi:pulumi:StackReference"
-# In place of a value that is not known before something else has been made: `UnknownStringValue`,
+# The placeholder of a value that is unknown until another resource is created: `UnknownStringValue`,
 # https://pkg.go.dev/github.com/pulumi/pulumi/sdk/v3/go/common/resource/plugin#pkg-constants
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba"
 _OPS = {
@@ -31,7 +31,7 @@ _OPS = {
     "import-replacement": REPLACE,
     "same": SAME,
 }
-# A resource's name in its account is one of these inputs where it has no id yet.
+# The inputs with a resource's name in the account, used while it has no id.
 _NAMES = ("name", "bucket", "functionName")
 
 Facts = Mapping[str, Any]
@@ -43,9 +43,9 @@ class PreviewStep:
     """One resource: what happens to it, its inputs before (`old`) and after (`new`), property → value, and
     what guards it.
 
-    `name` is what its account calls it: its id, or what it is to be named. `properties` are the inputs that
-    change; for the stack itself, the outputs. `replacing` are those for which it has to be replaced. What is
-    not `custom` is a component, which is nothing in an account.
+    `name` is its name in the account: its id, or its future name. `properties` are the inputs that
+    change; for the stack itself, the outputs. `replacing` are those that cause a replacement. A resource
+    that is not `custom` is a component, which does not exist in an account.
     """
 
     urn: str
@@ -71,7 +71,7 @@ def operation(metadata: Facts) -> str | None:
 
 
 def steps(events: Events) -> list[PreviewStep]:
-    """The steps of a preview, each once, sorted by resource: their order differs from run to run."""
+    """The steps of a preview, without duplicates, sorted by resource, because their order varies."""
     found: dict[tuple[str, str], PreviewStep] = {}
     for kind, data in events:
         if kind == "resourcePreEvent" and (op := operation(data["metadata"])) is not None:
@@ -89,7 +89,7 @@ def steps(events: Events) -> list[PreviewStep]:
 
 
 def drift(events: Events) -> list[tuple[str, tuple[str, ...]]]:
-    """Resources that differ from the checkpoint, with the properties; none of them: they are gone."""
+    """Resources that differ from the checkpoint, with their properties; no properties: the resource was deleted."""
     found = {}
     for kind, data in events:
         if kind != "resOutputsEvent" or data["metadata"]["op"] != "refresh":
@@ -103,20 +103,20 @@ def drift(events: Events) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def references(events: Events) -> list[str]:
-    """The full names of the stacks whose outputs the program has read, sorted."""
+    """The full names of the stacks whose outputs the program reads, sorted."""
     found = set()
     for kind, data in events:
         metadata = data.get("metadata", {})
         if kind == "resOutputsEvent" and metadata.get("type") == _REFERENCE_TYPE:
             name = ((metadata.get("new") or {}).get("inputs") or {}).get("name")
-            # Others are of a service's backend, of which no copy can be made.
+            # Others are in Pulumi Cloud, which cannot be copied.
             if isinstance(name, str) and name.count("/") == 2:  # noqa: PLR2004 - organization/project/stack
                 found.add(name)
     return sorted(found)
 
 
 def unknown(value: Any) -> bool:
-    """Whether something in `value` is not known yet."""
+    """Whether `value` contains an unknown value."""
     if isinstance(value, Mapping):
         return any(map(unknown, value.values()))
     if isinstance(value, list):
@@ -145,7 +145,7 @@ def _step(metadata: Facts, op: str) -> PreviewStep:
 
 
 def _outputs(metadata: Facts) -> PreviewStep:
-    """The stack itself: it is updated where an output changes, of which the engine says `same`."""
+    """The step of the stack itself: an update if an output changes, which the engine reports as `same`."""
     step = _step(metadata, _OPS.get(metadata["op"], SAME))
     if metadata["op"] != "same":
         return step

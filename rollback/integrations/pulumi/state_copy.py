@@ -1,6 +1,6 @@
-"""A copy of a stack's state, in the engine's own layout, on which can be tried what must not be done.
+"""A copy of a stack's state, in the engine's layout, for trial runs.
 
-The copy is a backend of files in a temporary folder; secrets in it are encrypted as in the state.
+The copy is a file backend in a temporary folder; secrets in it are encrypted as in the state.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _ORGANIZATION = "organization"
 def state_copy(
     name: StackName, exported: Mapping[str, Any], references: Iterable[str] = ()
 ) -> Iterator[tuple[Engine, Path]]:
-    """An engine for the copy of `exported` (as `StackName.exported`), and the copy's folder; it lasts as long as
-    the block.
+    """An engine for the copy of `exported` (as `StackName.exported`), and the copy's folder; it exists until
+    the end of the block.
 
-    The program can read there the outputs of the stacks that it refers to: `references` are their names, as
+    The copy includes the stacks whose outputs the program reads: `references` are their names, as
     `Preview.references`.
     """
     with tempfile.TemporaryDirectory(prefix="rollback-rehearsal-") as place:
@@ -42,7 +42,7 @@ def state_copy(
 
 
 def _write(folder: Path, name: str, exported: Mapping[str, Any]) -> None:
-    """Puts a state into the copy; `name` is that of its stack, in full."""
+    """Writes a state into the copy; `name` is its stack's full name."""
     _, project, stack = name.split("/")
     state = folder / ".pulumi" / "stacks" / project / f"{stack}.json"
     state.parent.mkdir(parents=True, exist_ok=True)

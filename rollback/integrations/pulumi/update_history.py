@@ -1,4 +1,4 @@
-"""The engine's own history of a stack: which commit was deployed when and by whom, and which one is deployed
+"""The engine's history of a stack: which commit was deployed when and by whom, and which one is deployed
 now.
 """
 
@@ -28,15 +28,15 @@ with extra("pulumi"):
 
     from rollback.integrations.gated.pulumi_command import QuietStack
 
-# `history` answers ten entries unless a page size is given.
+# Without a page size `history` returns only ten entries.
 _PAGE = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Update:
-    """One entry. Times are ISO 8601. `commit` is empty where the update ran outside a git checkout.
+    """One entry. Times are ISO 8601. `commit` is empty if the update ran outside a git checkout.
 
-    `id` is the number of the service's backend; 0 everywhere else. `dirty`: not all of what was deployed is
+    `id` is the number in Pulumi Cloud; 0 in other backends. `dirty`: not everything that was deployed is
     in the commit. `changes` counts resources (`{"update": 2}`). `stands` is true for the update that is
     deployed now.
     """
@@ -55,20 +55,20 @@ class Update:
 
     @property
     def deploys(self) -> bool:
-        """Whether it ran a commit's program. A refresh has the commit of whatever checkout it ran in."""
+        """Whether it ran a commit's program. A refresh only has the commit of the checkout that it ran in."""
         return self.kind == "update"
 
     @property
     def clean(self) -> bool:
-        """Whether it went through, and what it deployed is exactly its commit."""
+        """Whether it succeeded and deployed exactly its commit."""
         return self.deploys and self.result == "succeeded" and bool(self.commit) and not self.dirty
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackName:
-    """One stack of one project, and a folder in which the engine can be asked about it.
+    """One stack of one project, and a folder for the engine's commands about it.
 
-    The folder is outside the checkout, into whose stack file the engine may write.
+    The folder is outside the checkout, because the engine may write to a stack file.
     """
 
     engine: Engine
@@ -81,7 +81,7 @@ class StackName:
         return vars(self.engine.ask(self.folder, self.stack, lambda stack: stack.export_stack()))
 
     def referred(self, name: str) -> Mapping[str, Any]:
-        """The same of another stack of this backend, by its full name: `organization/PROJECT/STACK`."""
+        """The exported state of another stack in this backend, by its full name: `organization/PROJECT/STACK`."""
         return vars(self.engine.ask(self.folder, name, lambda stack: stack.export_stack()))
 
     def imported(self, state: Mapping[str, Any]) -> None:
@@ -91,7 +91,7 @@ class StackName:
         self.engine.ask(self.folder, self.stack, lambda stack: stack.import_stack(document))
 
     def updates(self) -> Iterator[Update]:
-        """The stack's history, newest first, as far as anybody goes."""
+        """The stack's history, newest first, up to a limit."""
         page = 1
         while True:
             asked = partial(QuietStack.history, page_size=_PAGE, page=page, show_secrets=False)
@@ -104,7 +104,7 @@ class StackName:
 
 @contextmanager
 def stack_name(engine: Engine, project: str, stack: str) -> Iterator[StackName]:
-    """A stack, with a folder of its own as long as the block lasts."""
+    """A stack, with a temporary folder until the end of the block."""
     with tempfile.TemporaryDirectory(prefix="rollback-stack-") as folder:
         text = json.dumps({"name": project, "runtime": "python"})
         (Path(folder) / PROJECT_FILE).write_text(text, encoding="utf-8")
@@ -112,7 +112,7 @@ def stack_name(engine: Engine, project: str, stack: str) -> Iterator[StackName]:
 
 
 def project_name(text: str) -> str:
-    """The name that a `Pulumi.yaml` gives its project; empty where it gives none."""
+    """The project's name in a `Pulumi.yaml`; empty if it has none."""
     try:
         return str(safe_yaml.mapping(PROJECT_FILE, text).get("name", ""))
     except UsageError:
@@ -120,9 +120,9 @@ def project_name(text: str) -> str:
 
 
 def deployed(updates: Iterable[Update]) -> Update | None:
-    """The update that is deployed, or half deployed where it failed; None where nothing is known.
+    """The deployed update, also if it failed half-way; None if unknown.
 
-    `updates` is newest first, as everywhere here. After a destroy nothing is deployed.
+    `updates` is newest first, as everywhere in this module. After a destroy nothing is deployed.
     """
     for update in updates:
         if update.deploys:
@@ -133,9 +133,9 @@ def deployed(updates: Iterable[Update]) -> Update | None:
 
 
 def left(updates: Sequence[Update], target: str) -> Update | None:
-    """The update that a rollback to commit `target` leaves: the deployed one.
+    """The update that a rollback to commit `target` replaces: the deployed one.
 
-    Where that is a failed update to the same commit, it is the one that was being left then.
+    If that is a failed update to the same commit, it is the one before it.
     """
     now = deployed(updates)
     if now is None or now.result == "succeeded" or now.commit != target:
@@ -146,10 +146,10 @@ def left(updates: Sequence[Update], target: str) -> Update | None:
 def previous(
     updates: Iterable[Update], quarantined: Iterable[str], after: Callable[[str, str], bool]
 ) -> Update:
-    """The newest update that went through, of another clean commit than the deployed one, and not `quarantined`.
+    """The newest successful update of a clean commit other than the deployed one, and not `quarantined`.
 
-    `after` says whether a commit comes after another. Where a rollback to a commit failed, the commit that it
-    was leaving comes after that and is no way back: the failed one is tried again. Raises `Refused` where
+    `after` says whether a commit comes after another. If a rollback to a commit failed, the commit that it
+    should replace is newer and not a candidate: the failed one is tried again. Raises `Refused` where
     there is none.
     """
     passed = set(quarantined)
@@ -162,19 +162,19 @@ def previous(
             continue
         elif now.result != "succeeded" and update.commit != now.commit and after(update.commit, now.commit):
             left = True
-        # Where more than a commit was deployed, the commit alone is a way back.
+        # If uncommitted changes were deployed, the clean commit is a candidate.
         elif update.commit != now.commit or now.dirty or left:
             return update
     raise Refused(
         "There is no previous commit of the stack: its history has no earlier successful update of another "
         "clean commit that is not quarantined.",
         code=Code.NO_PREVIOUS,
-        next="Name a commit that was deployed (history --kind stack): --to COMMIT",
+        next="Select a deployed commit with --to COMMIT (see history --kind stack).",
     )
 
 
 def marked(updates: Iterable[Update]) -> Iterator[Update]:
-    """The same, with the deployed one marked: the newest that went through, unless all was destroyed."""
+    """The updates, with the deployed one marked: the newest successful one, unless everything was destroyed."""
     found = False
     for update in updates:
         done = update.result == "succeeded"
@@ -186,9 +186,9 @@ def marked(updates: Iterable[Update]) -> Iterator[Update]:
 def history(
     root: Path, settings: Settings, limit: int, *, stack: str = "", project: str = ""
 ) -> list[Update]:
-    """The newest `limit` entries of a stack's history, newest first; the environment's own by default.
+    """The newest `limit` entries of a stack's history, newest first; by default the environment's stack.
 
-    `project` is a project's name. Raises `RollbackError` where the engine cannot be asked.
+    `project` is a project's name. Raises `RollbackError` where the engine fails.
     """
     text = (root / PROJECT_FILE).read_text(encoding="utf-8")
     engine = Engine.found(backend_url(settings))
@@ -199,8 +199,8 @@ def history(
 
 
 def deployed_commit(root: Path, settings: Settings) -> tuple[str | None, str]:
-    """The commit of the newest successful, clean update of the stack; or None and why it is not known."""
-    why = "no clean update of it is known."
+    """The commit of the newest successful, clean update of the stack; or None and the reason why it is unknown."""
+    why = "its history has no clean update."
     try:
         engine = Engine.found(backend_url(settings))
         text = (root / PROJECT_FILE).read_text(encoding="utf-8")

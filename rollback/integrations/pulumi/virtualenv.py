@@ -1,13 +1,13 @@
 """Gives a commit's program its own dependencies.
 
-A checkout made for one command has no virtualenv. Where the commit asks for the same requirements as today's
-checkout, it gets that checkout's virtualenv; else one is made from its requirements, once, and kept in the
-user's cache folder. So it is with the packages of components that a project has in its own repository. What Pulumi
-installs itself (`pulumi install`: uv and poetry, and other languages) is installed into the worktree, as locked, and
-leaves the commit's files as they are: the engine records in its history whether something differs from the commit.
+A temporary worktree has no virtualenv. If the commit has the same requirements as the current
+checkout, it uses that checkout's virtualenv; otherwise one is made from its requirements, once, and kept in the
+user's cache folder. The same is done for packages of components in the project's repository. What Pulumi
+installs itself (`pulumi install`: uv, poetry and other languages) is installed into the worktree, as locked, and
+does not change the commit's files: the engine records in its history whether the worktree is dirty.
 
-To install a package is to run its code. So it is done without the credentials that this command was given: what the
-package can still reach are files of the same user, and whatever the machine itself is trusted with.
+Installing a package runs its code. So it is done without this command's credentials; a
+package can still reach the same user's files, and what the machine itself has access to.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from rollback.integrations.pulumi.engine import Engine
 from rollback.integrations.pulumi.installation import INSTALLER, without_credentials
 
 _PYTHON, _PIP, _UV = "python", "pip", "uv"
-# Their programs need no dependencies but plugins, which the engine looks for itself.
+# Languages whose programs only need plugins, which the engine finds.
 _NEEDS_NONE = ("yaml",)
 _PLUGIN_FILE = "PulumiPlugin.yaml"
 _REQUIREMENTS, _UV_LOCK = "requirements.txt", "uv.lock"
-# A lock is taken as it is (https://docs.astral.sh/uv/reference/environment/#uv_frozen).
+# The lock file must not be updated (https://docs.astral.sh/uv/reference/environment/#uv_frozen).
 _FROZEN = {"UV_FROZEN": "1"}
-# Not in the user's cache, once for each worktree
+# In the worktree, not in the user's cache
 # (https://python-poetry.org/docs/configuration/#virtualenvsin-project).
 _IN_PROJECT = {"POETRY_VIRTUALENVS_IN_PROJECT": "true"}
 # Packages by their path, e.g. `./lib` and `-e .` (https://pip.pypa.io/en/stable/reference/requirements-file-format/).
@@ -54,7 +54,7 @@ _LAST_LINES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Checkouts:
-    """The `commit`'s worktree and today's checkout, and the project's `folder` in both, e.g. `infra/network`."""
+    """The `commit`'s worktree and the current checkout, and the project's `folder` in both, e.g. `infra/network`."""
 
     commit: str
     worktree: Path
@@ -68,10 +68,10 @@ def provide(
     where: Checkouts,
     working: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> dict[str, str]:
-    """Gives a commit's program, and the packages that it has by their path, what they import, and returns the
-    environment variables that the engine needs for that, e.g. `{"PULUMI_PYTHON_CMD": "/…/bin/python"}`.
+    """Provides the dependencies of a commit's program and of its local packages, and returns the
+    environment variables that the engine needs for them, e.g. `{"PULUMI_PYTHON_CMD": "/…/bin/python"}`.
 
-    `project` is the program's parsed `Pulumi.yaml`; `working` frames what takes long, by its name. Raises
+    `project` is the program's parsed `Pulumi.yaml`; `working` shows long work by its name. Raises
     `RollbackError` with the installer's last lines where the dependencies cannot be installed.
     """
     variables: dict[str, str] = {}
@@ -81,7 +81,7 @@ def provide(
 
 
 def _packages(project: Mapping[str, Any], where: Checkouts) -> dict[str, Mapping[str, Any]]:
-    """Folder → parsed `PulumiPlugin.yaml` of the packages that a project has in its own repository
+    """Folder → parsed `PulumiPlugin.yaml` of the packages in a project's repository
     (https://www.pulumi.com/docs/reference/pulumiplugin-yaml/).
     """
     found: dict[str, Mapping[str, Any]] = {}
@@ -96,7 +96,7 @@ def _packages(project: Mapping[str, Any], where: Checkouts) -> dict[str, Mapping
 
 
 def local_packages(project: Mapping[str, Any]) -> dict[str, str]:
-    """Name → path of the providers that a project's parsed `Pulumi.yaml` has by a path: its `packages`, and its
+    """Name → path of the providers that a project's parsed `Pulumi.yaml` refers to by path: its `packages`, and its
     `plugins`.
     """
     packages, plugins = project.get("packages"), project.get("plugins")
@@ -119,7 +119,7 @@ def _provided(
     where: Checkouts,
     working: Callable[[str], AbstractContextManager[object]],
 ) -> dict[str, str]:
-    """The same for what is in `folder` and has this parsed `Pulumi.yaml` or `PulumiPlugin.yaml`."""
+    """`provide` for the program or package in `folder` with this parsed `Pulumi.yaml` or `PulumiPlugin.yaml`."""
     here, today = where.worktree / folder, where.today / folder
     runtime = document.get("runtime")
     name, options = (
@@ -140,7 +140,7 @@ def _provided(
         return variables
     virtualenv = options.get("virtualenv")
     wanted, known = _wanted(here), _wanted(today)
-    # A package of the repository's own is that of the commit, whatever the requirements are.
+    # Local packages must be the commit's, even if the requirements are equal.
     own = bool(_BY_PATH.search(wanted))
     is_todays = wanted == known and not own
 
@@ -149,7 +149,7 @@ def _provided(
         return _made(wanted, here, installing, kept if own else None)
 
     if not virtualenv:
-        # The engine has one interpreter for all that name none: the program's.
+        # The engine uses the program's interpreter for everything without its own.
         if wanted == "" or is_todays or folder != where.folder:
             return {}
         return {"PULUMI_PYTHON_CMD": str(made() / "bin" / "python")}
@@ -160,7 +160,7 @@ def _provided(
 
 
 def _as_locked(toolchain: str, folder: Path, top: Path) -> dict[str, str]:
-    """What has a toolchain install what the commit has locked, in its own worktree `top`."""
+    """The variables by which a toolchain installs the commit's lock file into the worktree `top`."""
     if toolchain != _UV:
         return _IN_PROJECT if toolchain else {}
     folders = (folder, *folder.parents)[: len(folder.relative_to(top).parts) + 1]
@@ -168,7 +168,7 @@ def _as_locked(toolchain: str, folder: Path, top: Path) -> dict[str, str]:
 
 
 def _lend(virtualenv: Path, place: Path) -> None:
-    """Shows a virtualenv at `place` without git seeing it: a worktree with something new in it is dirty."""
+    """Links a virtualenv at `place`, ignored by git, because a new file would make the worktree dirty."""
     place.mkdir(parents=True)
     (place / ".gitignore").write_text("*\n", encoding="utf-8")
     for part in virtualenv.resolve().iterdir():
@@ -177,7 +177,7 @@ def _lend(virtualenv: Path, place: Path) -> None:
 
 
 def _wanted(folder: Path) -> str:
-    """The requirements of a project with those that they name, as one text; empty where there are none."""
+    """The requirements of a project with included files, as one text; empty if there are none."""
     texts: dict[Path, str] = {}
     todo = [folder / _REQUIREMENTS]
     while todo:
@@ -194,7 +194,7 @@ def _made(
     installing: Callable[[], AbstractContextManager[object]],
     place: Path | None = None,
 ) -> Path:
-    """The virtualenv for these requirements, made if it is not there (a minute or so, once): at `place`, or in the
+    """The virtualenv for these requirements, made if needed (about a minute, once): at `place`, or in the
     user's cache.
     """
     seed = f"{sys.version_info[:2]} {sys.platform} {wanted}"
@@ -205,7 +205,7 @@ def _made(
     with place.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not ready.exists():
-            # A half made one is of somebody who was killed while making it.
+            # An incomplete one was left by a killed process.
             shutil.rmtree(place, ignore_errors=True)
             try:
                 with installing():
@@ -227,7 +227,7 @@ def _made(
 
 
 def _install(engine: Engine, folder: Path, variables: Mapping[str, str], by: str) -> None:
-    """Has Pulumi install what it does itself; `by` is the toolchain of a program in Python, else the language."""
+    """Runs `pulumi install`; `by` is the toolchain of a program in Python, else the language."""
     engine = replace(engine, variables={**without_credentials(engine.variables), **variables})
     ended = engine.install(folder, _SECONDS)
     if ended.late:
@@ -236,8 +236,8 @@ def _install(engine: Engine, folder: Path, variables: Mapping[str, str], by: str
         raise UsageError(
             f"The commit's dependencies cannot be installed (`pulumi install`, {by}):\n{ended.why}",
             code=Code.DEPENDENCIES_UNAVAILABLE,
-            next=f"Make `pulumi install` work on this machine in a checkout of that commit: it needs {by}, Pulumi's "
-            f"plugin for the language ({INSTALLER}), and what the commit has locked.",
+            next=f"Check that `pulumi install` works on this machine in a checkout of that commit: it needs {by}, Pulumi's "
+            f"plugin for the language ({INSTALLER}), and the commit's locked packages.",
         )
 
 
@@ -273,5 +273,5 @@ def _uninstallable(output: str) -> UsageError:
     return UsageError(
         f"The commit's dependencies cannot be installed:\n{output}",
         code=Code.DEPENDENCIES_UNAVAILABLE,
-        next="Name a commit whose requirements can still be had, or make them available to pip.",
+        next="Select a commit whose requirements can still be installed, or make them available to pip.",
     )

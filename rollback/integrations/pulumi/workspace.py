@@ -1,8 +1,8 @@
-"""A commit's Pulumi program, prepared to run on a stack as it is deployed today.
+"""A commit's Pulumi program, prepared to run against the deployed stack.
 
-The program, its configuration and its dependencies are the commit's; how secrets are encrypted is today's.
-Both are combined in a stack file outside the worktree, so that nothing in the worktree differs from the
-commit: the engine records in its history whether something did.
+Program, configuration and dependencies are the commit's; the encryption settings are the current ones.
+They are combined in a stack file outside the worktree, so that the worktree does not differ from the
+commit: the engine records in its history whether it is dirty.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ENCRYPTION = ("secretsprovider", "encryptedkey", "encryptionsalt")
 
 @dataclass(frozen=True, kw_only=True)
 class Where:
-    """Whose stack it is: the checkout's `root`, the project's `folder` in the repository, project and stack."""
+    """The stack: the checkout's `root`, the project's `folder` in the repository, project and stack names."""
 
     top: Path
     folder: str
@@ -46,14 +46,14 @@ class Where:
         return self.top / self.folder
 
     def stack_file(self, project: Mapping[str, Any]) -> str:
-        """The path of the stack file below the project's folder; `project` is the parsed `Pulumi.yaml`."""
+        """The path of the stack file, relative to the project's folder; `project` is the parsed `Pulumi.yaml`."""
         return str(Path(str(project.get("stackConfigDir") or ".")) / f"Pulumi.{self.stack}.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """A commit's program in its own folder. `config` hashes its configuration; `variables` are environment
-    variables for the engine; `without` are the URNs to leave out.
+    """A commit's program in a temporary folder. `config` is a hash of its configuration; `variables` are environment
+    variables for the engine; `without` are the URNs to exclude.
     """
 
     engine: Engine
@@ -67,21 +67,21 @@ class Workspace:
 
     @property
     def plan_file(self) -> Path:
-        """Where a preview leaves the update plan that binds the update."""
+        """The file of a preview's update plan, which binds the update."""
         return self.config_file.with_name("update-plan.json")
 
     def preview(self, watch: CommandWatch, *, save: bool = True) -> CommandResult:
-        """What the program would do, after a refresh. Saves the update plan, if it is to be carried out."""
+        """Previews the program, after a refresh. With `save` it writes the update plan."""
         plan = str(self.plan_file) if save else None
         return self._run(lambda stack, common: stack.preview(plan=plan, refresh=True, **common), watch)
 
     def up(self, watch: CommandWatch) -> CommandResult:
-        """Does what the last preview planned, and no other step."""
+        """Executes exactly the last preview's plan."""
         plan = str(self.plan_file)
         return self._run(lambda stack, common: stack.up(plan=plan, refresh=True, **common), watch)
 
     def refresh(self, watch: CommandWatch) -> CommandResult:
-        """Reads into the checkpoint what there is; what an update had begun and is not there is forgotten."""
+        """Refreshes the checkpoint; resources that an update started to create and that do not exist are dropped."""
         return self._run(lambda stack, common: stack.refresh(clear_pending_creates=True, **common), watch)
 
     def _run(
@@ -90,7 +90,7 @@ class Workspace:
         common = {
             "exclude": list(self.without),
             "config_file": str(self.config_file),
-            # Events tell it all.
+            # The events have everything.
             "on_event": ignored,
             "suppress_outputs": True,
             "suppress_progress": True,
@@ -115,9 +115,9 @@ def workspace(
     working: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[Workspace]:
     """The workspace of a commit for the checkpoint `state`, without the URNs in `without`; removed at the
-    block's end. `working` frames what takes long, by its name.
+    block's end. `working` shows long work by its name.
 
-    Raises `UsageError` where the commit holds no such project or stack, or secrets that today's encryption
+    Raises `UsageError` where the commit has no such project or stack, or secrets that the current encryption
     settings cannot read; `RollbackError` where its dependencies cannot be installed.
     """
     project = project_at(where, commit)
@@ -134,7 +134,7 @@ def workspace(
             folder=folder,
             config_file=config_file,
             config=checkpoint.keyed(state, config),
-            # A program's compiled modules would make the worktree differ from its commit.
+            # Compiled modules would make the worktree dirty.
             variables={
                 "PYTHONDONTWRITEBYTECODE": "1",
                 **virtualenv.provide(
@@ -158,22 +158,22 @@ def project_at(where: Where, commit: Commit) -> Mapping[str, Any]:
             break
     else:
         raise UsageError(
-            f"Commit {commit.sha[:12]} holds no Pulumi project in {where.folder}/.",
+            f"Commit {commit.sha[:12]} has no Pulumi project in {where.folder}/.",
             code=Code.COMMIT_UNUSABLE,
-            next=f"git log --oneline -- {_path(where, _PROJECT_FILES[0])}  # since when there is one",
+            next=f"git log --oneline -- {_path(where, _PROJECT_FILES[0])}  # lists the commits that have one",
         )
     project = safe_yaml.mapping(f"Pulumi.yaml of commit {commit.sha[:12]}", text)
     if project.get("name") != where.project:
         raise UsageError(
             f"At commit {commit.sha[:12]} the project is called {str(project.get('name'))[:80]!a}, not "
-            f"{where.project!r}: its stacks are others.",
+            f"{where.project!r}, so it has other stacks.",
             code=Code.COMMIT_UNUSABLE,
         )
     return project
 
 
 def project_today(where: Where) -> Mapping[str, Any]:
-    """The parsed `Pulumi.yaml` of today's checkout; empty where it has none."""
+    """The parsed `Pulumi.yaml` of the current checkout; empty if it has none."""
     for name in _PROJECT_FILES:
         if (where.today / name).is_file():
             return safe_yaml.mapping(name, safe_yaml.read(where.today / name, where.top))
@@ -183,27 +183,27 @@ def project_today(where: Where) -> Mapping[str, Any]:
 def stack_config(
     where: Where, commit: Commit, project: Mapping[str, Any], state: Deployment
 ) -> dict[str, Any]:
-    """The commit's parsed stack file, `{"config": {"rollback:prefix": …}, …}`, with today's encryption
+    """The commit's parsed stack file, `{"config": {"rollback:prefix": …}, …}`, with the current encryption
     settings.
 
-    `project` is its `Pulumi.yaml`, `state` today's checkpoint. Raises `UsageError` where there is none, and
+    `project` is its `Pulumi.yaml`, `state` the current checkpoint. Raises `UsageError` where there is none, and
     for values that were encrypted under other settings.
     """
     path = where.stack_file(project)
     text = git.read(where.top, commit.sha, _path(where, path))
     if text is None:
         raise UsageError(
-            f"Commit {commit.sha[:12]} holds no configuration of the stack: {path} is missing.",
+            f"Commit {commit.sha[:12]} has no configuration of the stack: {path} is missing.",
             code=Code.COMMIT_UNUSABLE,
         )
     config = dict(safe_yaml.mapping(f"{path} of commit {commit.sha[:12]}", text))
     if imported := config.get("environment"):
         raise UsageError(
-            f"{path} of commit {commit.sha[:12]} takes values from Pulumi ESC ({_names(imported)}): what they were "
-            "then is not in the commit.",
+            f"{path} of commit {commit.sha[:12]} takes values from Pulumi ESC ({_names(imported)}), and their values at that time "
+            "are not in the commit.",
             code=Code.COMMIT_UNUSABLE,
-            next="Commit those values in its config (pulumi env open shows them, pulumi config set takes them), "
-            "without `environment`, on top of that commit, and go to the new one.",
+            next="On top of that commit, commit the values in its config (pulumi env open shows them, pulumi config set writes them), "
+            "without `environment`, and roll back to the new commit.",
         )
     then, now = _encryption(config), _todays(where, path, state)
     if secured := _secured(config.get("config") or {}):
@@ -212,26 +212,26 @@ def stack_config(
         }
         if differs:
             raise UsageError(
-                f"{', '.join(secured)} in {path} of commit {commit.sha[:12]} cannot be read: the stack's "
+                f"{', '.join(secured)} in {path} of commit {commit.sha[:12]} cannot be decrypted: the stack's "
                 "encryption settings have changed since.",
                 code=Code.COMMIT_UNUSABLE,
-                next="Commit those values encrypted as today (pulumi config set --secret) on top of that "
-                "commit, and go to the new one.",
+                next="On top of that commit, commit the values with the current encryption (pulumi config set --secret), "
+                "and roll back to the new commit.",
             )
     return {name: value for name, value in config.items() if name not in _ENCRYPTION} | now
 
 
 def _names(imported: Any) -> str:
-    """The environments of Pulumi ESC that a stack file names; it may have them as a list, or define one itself
+    """The Pulumi ESC environments in a stack file, which may list them, or define one inline
     (https://www.pulumi.com/docs/esc/integrations/infrastructure/pulumi-iac/).
     """
     named = imported.get("imports") if isinstance(imported, Mapping) else imported
-    found = named if isinstance(named, list) else [named or "its own"]
+    found = named if isinstance(named, list) else [named or "inline"]
     return ", ".join(str(one)[:80] for one in found[:5])
 
 
 def _todays(where: Where, path: str, state: Deployment) -> dict[str, Any]:
-    """Today's encryption settings: the checkout's stack file has them, else the checkpoint."""
+    """The current encryption settings: from the checkout's stack file, else from the checkpoint."""
     file = where.today / path
     if file.is_file():
         found = _encryption(safe_yaml.mapping(path, safe_yaml.read(file, where.top)))
@@ -251,7 +251,7 @@ def _encryption(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _secured(config: Mapping[str, Any]) -> list[str]:
-    """The keys whose values are encrypted, wherever in them."""
+    """The keys whose values contain something encrypted."""
 
     def encrypted(value: Any) -> bool:
         if isinstance(value, Mapping):
@@ -262,5 +262,5 @@ def _secured(config: Mapping[str, Any]) -> list[str]:
 
 
 def _path(where: Where, name: str) -> str:
-    """A file of the project as git names it, below the repository's top."""
+    """The path of a project's file, relative to the repository's top."""
     return str(Path(where.folder) / name)

@@ -1,4 +1,4 @@
-"""Plans a move of aliases: reads the account and the ledger, then decides. The decisions are pure."""
+"""Plans a rollback of aliases: reads the account and the ledger, then decides. The decisions are pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _GONE = "no longer exists"
 
 
 def scope(settings: Settings, request: AliasesRequest) -> tuple[tuple[str, ...], list[str]]:
-    """The services that a request is about, and their functions without those it leaves out.
+    """The services of a request, and their functions without the excluded ones.
 
     Raises `UsageError` for a service or a function that the catalogue does not have.
     """
@@ -36,7 +36,7 @@ def scope(settings: Settings, request: AliasesRequest) -> tuple[tuple[str, ...],
     for name in request.without:
         if name not in catalogue:
             raise UsageError(
-                f"There is no function {name[:100]!r} in the catalogue to leave out.",
+                f"--except {name[:100]!r}: the catalogue has no such function.",
                 code=Code.UNKNOWN_SERVICE,
                 next=without_unknown(request, settings.environment, name, catalogue),
             )
@@ -46,29 +46,31 @@ def scope(settings: Settings, request: AliasesRequest) -> tuple[tuple[str, ...],
 
 
 def problem_of(target: DeployedVersion, there: Seen | None) -> str:
-    """Why an alias cannot go to the version `target`; empty where it can. `there` is what GetFunction
+    """Why an alias cannot be set to the version `target`; empty if it can. `there` is what GetFunction
     returned of that version, None where it is missing. Pure.
     """
     if there is None:
         return f"version {target.version} {_GONE}"
     if there.code_sha256 != target.code_sha256:
-        return f"version {target.version} holds other code than was recorded"
+        return f"version {target.version} has different code than was recorded"
     if there.state not in ("Active", *ASLEEP):
         return f"version {target.version} is {there.state}, not Active"
     return ""
 
 
 def asleep_notice(functions: Sequence[str]) -> tuple[str, ...]:
-    """That versions to go to cannot be invoked yet: nobody has invoked them for long."""
+    """The notice about Inactive target versions, which were not invoked for a long time."""
     if not functions:
         return ()
     return (
-        f"Inactive, woken before the alias moves, which can take a minute or two: {some(functions, _NAMED)}.",
+        f"These versions are Inactive; they are activated first, which can take a minute or two: {some(functions, _NAMED)}.",
     )
 
 
 def make(account: Account, ledger: Ledger, request: AliasesRequest) -> tuple[Plan[Move], frozenset[str]]:
-    """The plan for `request`, and the functions whose version to go to cannot be invoked yet. Raises `UsageError` for what does not exist, `Refused` for what may not be."""
+    """The plan for `request`, and the functions whose target version is Inactive.
+
+    Raises `UsageError` for what does not exist, `Refused` for what is not allowed."""
     settings = account.settings
     catalogue = settings.catalogue()
     services, functions = scope(settings, request)
@@ -94,7 +96,7 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> tuple[Pla
         )
         for name in functions
     ]
-    # What the list takes from the control plane's quota is back by the time that aliases move.
+    # The quota that this list uses is available again when aliases are updated.
     unlisted, read = account.beside(
         lambda: strangers(account, settings), lambda wish: _step(account, wish), wishes
     )
@@ -108,7 +110,7 @@ def make(account: Account, ledger: Ledger, request: AliasesRequest) -> tuple[Pla
     if not any(step.changes for step in steps):
         steps = _with_weights(account, steps)
     leaves = {service: deployed[service] for service in services if service in deployed}
-    # A damaged record of what is left alone keeps nobody from rolling back the rest.
+    # A damaged record of other services must not block the rollback.
     kept = [name for name in request.without if catalogue[name] in services]
     still = recorded(ledger, timeline, kept, catalogue, damaged=True).releases
     moving = {step.function for step in steps if step.changes}
@@ -147,7 +149,7 @@ def _targets(
         raise UsageError(
             _explain_number(ledger, timeline, request.release),
             code=Code.UNKNOWN_RELEASE,
-            next=f"rollback release list --env {ledger.environment}  # names them: --to V",
+            next=f"rollback release list --env {ledger.environment}  # then use --to V",
         )
     entry = timeline.release_of(checked_version(request.release))
     if entry is None:
@@ -160,7 +162,7 @@ def _targets(
     missing = [service for service in services if service not in entry.services]
     if missing:
         raise Refused(
-            f"Release {request.release} holds nothing of {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE
+            f"Release {request.release} does not contain {', '.join(missing)}.", code=Code.RELEASE_INCOMPLETE
         )
     quarantines = {item.service: item for item in quarantined if item.version == request.release}
     quarantined_for = [service for service in services if service in quarantines]
@@ -177,7 +179,7 @@ def _targets(
 
 
 def _explain_number(ledger: Ledger, timeline: Timeline, number: str) -> str:
-    """A bare Lambda version number is answered with the releases that hold it."""
+    """The error for a bare Lambda version number: names the releases that contain it."""
     holders = []
     for entry in timeline:
         if entry.is_release:
@@ -185,13 +187,13 @@ def _explain_number(ledger: Ledger, timeline: Timeline, number: str) -> str:
             count = sum(deployed.version == number for deployed in manifest.values())
             if count:
                 holders.append(f"{entry.version} ({count} functions)")
-    held = f"It is held by {', '.join(holders)}." if holders else "No recorded release holds it."
+    held = f"It is in {', '.join(holders)}." if holders else "No recorded release contains it."
     return f"{number[:20]} is a Lambda version number, not a release. {held}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Wish:
-    """What is wanted of one function, and what is known of it, before the account is asked."""
+    """The target and the recorded state of one function, before the account is read."""
 
     function: str
     service: str
@@ -201,8 +203,8 @@ class _Wish:
 
 
 def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal], bool]:
-    """One function's step, what speaks against it, and whether its version has to be woken. Two reads at most on
-    GetFunction's own quota.
+    """One function's step, its refusals, and whether its version must be activated. At most two reads, on
+    GetFunction's quota.
     """
     name, alias, target, last = wish.function, account.settings.alias, wish.target, wish.last
 
@@ -210,7 +212,7 @@ def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal], bo
         return Refusal(subject=name, reason=reason, remedy=remedy or f"--except {name}")
 
     if target is None:
-        return None, [refuse("the release has no version of it")], False
+        return None, [refuse("the release does not contain it")], False
     now = observe(account, name, alias)
     if now is None:
         there = observe(account, name, "$LATEST")
@@ -222,16 +224,16 @@ def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal], bo
         problems.append(
             refuse(
                 f"it was changed outside of a recorded release: version {now.version}, expected {last.version}",
-                f"--adopt-current to start from there, or --except {name}",
+                f"--adopt-current to start from the current version, or --except {name}",
             )
         )
-    # What nobody recorded, weights alone included, only the alias itself shows.
+    # Unrecorded changes, including weights, are only visible in the alias itself.
     trusted = last is not None and not moved and not wish.adopt_current
     revision, weights = (last.revision_id, last.weights) if last is not None and trusted else (None, {})
     if revision is None and not problems:
         seen = observe_alias(account, name, alias)
         if seen is None or seen.version != now.version:
-            problems.append(refuse("somebody is moving it right now", "plan again"))
+            problems.append(refuse("its alias is being changed right now", "plan again"))
         else:
             revision, weights = seen.revision_id, seen.weights
     step = Move(
@@ -250,7 +252,7 @@ def _step(account: Account, wish: _Wish) -> tuple[Move | None, list[Refusal], bo
 def _with_weights_noticed(
     ledger: Ledger, refusals: Sequence[Refusal], steps: Iterable[Move]
 ) -> tuple[Refusal, ...]:
-    """Says of a version that is gone by which prune and when."""
+    """Adds to refusals for deleted versions which prune deleted them, and when."""
     gone = {refusal.subject for refusal in refusals if refusal.reason.endswith(_GONE)}
     if not gone:
         return tuple(refusals)
@@ -266,7 +268,7 @@ def _with_weights_noticed(
 
 
 def _with_weights(account: Account, steps: Sequence[Move]) -> list[Move]:
-    """Where no version has to move, a canary's leftover weights may still be the trouble: look."""
+    """If no version has to change, a canary's leftover weights may be the problem: reads them."""
 
     def look(step: Move) -> Move:
         seen = observe_alias(account, step.function, account.settings.alias)
@@ -280,7 +282,7 @@ def _with_weights(account: Account, steps: Sequence[Move]) -> list[Move]:
 def _left(
     leaves: Mapping[str, str], last: Recorded, moving: Iterable[str], services: Mapping[str, str]
 ) -> dict[str, list[str]]:
-    """Service → the releases that it leaves: its own first, then those of its functions that were apart from it."""
+    """Service → its replaced releases: its own first, then those of functions at other releases."""
     found = {service: [version] for service, version in leaves.items()}
     for name, version in last.apart(services, leaves).items():
         if name in moving:
@@ -291,11 +293,11 @@ def _left(
 def _left_behind(
     timeline: Timeline, left: Mapping[str, Sequence[str]], targets: Mapping[str, str]
 ) -> dict[str, str]:
-    """Service → the release to quarantine: the first of those that it leaves for an older one.
+    """Service → the release to quarantine: the first one that is replaced by an older one.
 
-    Older is what was recorded before, and what was adopted without standing at that time: an adoption
-    says of a release that it belongs to the past, and not to which. In doubt what is left is quarantined;
-    to go on from there it can be lifted, but no rollback comes back to it by itself.
+    Older are releases recorded before, and those adopted without being deployed at the time: an adoption
+    marks a release as older, but not as how old. In doubt the replaced release is quarantined;
+    the quarantine can be lifted, and no rollback selects the release automatically.
     """
     newest: dict[str, Entry] = {}
     wanted = {version for versions in left.values() for version in versions} | set(targets.values())
@@ -327,14 +329,14 @@ def _notices(
     unlisted: Sequence[str],
     left: Sequence[str],
 ) -> tuple[str, ...]:
-    notices = [f"Quarantined until it is lifted: {some(left, _NAMED)}."] if left else []
+    notices = [f"Will be quarantined: {some(left, _NAMED)}."] if left else []
     if request.without:
-        notices.append(f"Left out: {some(request.without, _NAMED)}.")
+        notices.append(f"Excluded: {some(request.without, _NAMED)}.")
     if request.adopt_current:
         notices.append("Starts from the current aliases, including unrecorded changes.")
     warm = [step.function for step in steps if step.provisioned and step.from_version != step.to_version]
     if warm:
-        notices.append(f"Provisioned concurrency follows the alias and is waited for: {some(warm, _NAMED)}.")
+        notices.append(f"Waits for the provisioned concurrency of: {some(warm, _NAMED)}.")
     weighted = [step.function for step in steps if step.weights]
     if weighted:
         notices.append(f"Traffic weights are removed from: {some(weighted, _NAMED)}.")

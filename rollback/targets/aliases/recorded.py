@@ -1,6 +1,6 @@
-"""What the ledger last recorded of each function: its alias's state, and the release that is deployed of it.
+"""The last recorded state of each function: its alias, and its deployed release.
 
-A service's functions need not be at one release: one that a rollback left out stays at its own. So what is deployed
+Functions of a service may be at different releases: one excluded from a rollback stays at its release. So what is deployed
 is read per function, from the newest record that wrote it.
 """
 
@@ -22,15 +22,15 @@ from rollback.model.release import Entry, Timeline, label
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """`states` maps functions to their alias as a record left it, `releases` to the release that is deployed of them
-    (unknown where somebody else's version was met). Functions that no record is about are missing in both.
+    """`states` maps functions to their last recorded alias, `releases` to their deployed release
+    (unknown if an unrecorded version was found). Functions without a record are in neither.
     """
 
     states: Mapping[str, DeployedVersion]
     releases: Mapping[str, Deployed]
 
     def apart(self, services: Mapping[str, str], deployed: Mapping[str, Deployed]) -> dict[str, str]:
-        """As `deployed.apart`."""
+        """Like `deployed.apart`."""
         return apart(self.releases, services, deployed)
 
 
@@ -42,9 +42,9 @@ def recorded(
     *,
     damaged: bool = False,
 ) -> Recorded:
-    """What the newest records say of `functions`. `services` maps function names to their services.
+    """What the newest records have about `functions`. `services` maps function names to services.
 
-    Raises `RollbackError` naming a damaged record, or passes it over where `damaged` says that the aliases count: then
+    Raises `RollbackError` naming a damaged record. If `damaged` allows it, such a record is skipped, and
     the releases of its services' functions are unknown.
     """
     wanted = set(functions)
@@ -62,7 +62,7 @@ def recorded(
             if damaged:
                 releases |= {name: UNKNOWN for name in about if name not in releases}
                 continue
-            then = "rollback lambda … --adopt-current starts from where the aliases are, without that record."
+            then = "To ignore that record and start from the current aliases, use --adopt-current."
             error.next = f"{error.next}\n{then}".strip()
             raise
         for name in about:
@@ -70,7 +70,7 @@ def recorded(
                 found.setdefault(name, written[name])
             if name in deployed and name not in releases:
                 version, release = deployed[name]
-                # A way back may have ended at what somebody else had deployed, and not at what was recorded.
+                # An undo may have ended at an unrecorded version.
                 same = name not in found or found[name].version == version
                 releases[name] = release if same else UNKNOWN
         wanted -= found.keys() & releases.keys()
@@ -78,13 +78,13 @@ def recorded(
 
 
 def deployed_label(ledger: Ledger, timeline: Timeline, services: Mapping[str, str]) -> str:
-    """What is deployed now, as `release.label` says it. `services` is the catalogue: function → service."""
+    """What is deployed now, as a `release.label`. `services` is the catalogue: function → service."""
     found = recorded(ledger, timeline, services, services, damaged=True)
     return label(timeline.all_deployed, found.apart(services, timeline.all_deployed))
 
 
 def moved_to(plan: Plan[Move], events: Iterable[Event]) -> dict[str, Deployed]:
-    """Function → the release that a rollback has moved it to, or unknown where somebody else has moved it since. Pure."""
+    """Function → the release that a rollback set it to; unknown if somebody else has changed it since. Pure."""
     journal = list(events)
     known, others = states(plan, journal), left_to_others(journal)
     return {
@@ -97,7 +97,7 @@ def moved_to(plan: Plan[Move], events: Iterable[Event]) -> dict[str, Deployed]:
 def _written_by(
     ledger: Ledger, entry: Entry, services: Mapping[str, str]
 ) -> tuple[Mapping[str, DeployedVersion], Mapping[str, tuple[str, Deployed]]]:
-    """The aliases that an entry's record wrote, and function → (version, release) of those that it knows deployed."""
+    """The aliases written by an entry's record, and function → (version, release) where known."""
     if entry.kind == "rollback":
         opened = ledger.load(entry.id)
         plan: Plan[Move]
@@ -119,5 +119,5 @@ def _written_by(
         for name, one in manifest.items()
         if entry.stands.get(services.get(name, "")) == entry.version
     }
-    # An adoption wrote no alias.
+    # An adoption writes no alias.
     return (manifest if entry.kind == "deployment" else {}), deployed

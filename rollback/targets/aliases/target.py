@@ -1,14 +1,14 @@
-"""Rolls Lambda aliases back to a release: one conditional UpdateAlias a function.
+"""Rolls Lambda aliases back to a release: one conditional UpdateAlias per function.
 
 One conditional write is also the read. Every control-plane call counts against 15 a second, so the plan takes
 each alias's RevisionId and weights from the last record that wrote them, and execution makes exactly one
-UpdateAlias a function, with that RevisionId, the target version and no weights. Only where the RevisionId has
-gone stale does one GetAlias decide: an alias that is still as the plan has it, version and weights, is moved;
-anything else is somebody else's release or canary and is left alone.
+UpdateAlias per function, with that RevisionId, the target version and no weights. Only if the RevisionId is
+stale does one GetAlias decide: an alias that still has the planned version and weights is updated;
+anything else is drift and is not overwritten.
 
-Every write puts a tag of its own into the alias's description, one for the way there and one for the way
-back, so it always changes something and gives a new RevisionId: what another process read before can then
-move nothing any more, and our own write, whose answer was lost, can be told from drift.
+Every write puts a tag into the alias's description, a different one for execution and for undo,
+so that it always changes the RevisionId: another process with an older RevisionId can then
+change nothing, and a write of ours whose response was lost can be told from drift.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ from rollback.targets.progress import Batch, carry_out, counts
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import AliasConfigurationResponseTypeDef
 
-# Seconds between two looks at versions that wake.
+# Seconds between two checks of versions that are being activated.
 _LOOK_SECONDS = 1.0
 
 
 class _Drifted(Exception):
-    """Somebody else has changed the alias; the message says to what."""
+    """Somebody else has changed the alias; the message has its state."""
 
 
 def _alias_state(alias: AliasConfigurationResponseTypeDef) -> tuple[str, str, dict[str, float]]:
@@ -60,11 +60,11 @@ def _alias_state(alias: AliasConfigurationResponseTypeDef) -> tuple[str, str, di
 
 
 class _Gone(Exception):
-    """The function, its alias or the version is not there."""
+    """The function, its alias or the version does not exist."""
 
 
 class Aliases:
-    """The target `aliases`: moves alias `live` of the catalogue's functions."""
+    """The target `aliases`: updates the alias of the catalogue's functions."""
 
     kind = Kind.ALIASES
     verb = "lambda"
@@ -78,7 +78,7 @@ class Aliases:
         self._settings = context.account.settings
         self._clock = context.clocks.monotonic
         self._sleep = context.clocks.sleep
-        # The functions whose version to go to could not be invoked when this process planned; None: it has not.
+        # The functions whose target version was Inactive when this process planned; None before that.
         self._asleep: frozenset[str] | None = None
 
     @property
@@ -99,10 +99,10 @@ class Aliases:
         return plan.refusals
 
     def keep(self, plan: Plan[Move], rollback_id: str) -> None:
-        """Nothing: the plan says it all."""
+        """Does nothing: the plan has everything."""
 
     def forget(self, plan: Plan[Move], rollback_id: str, events: Sequence[Event], *, ended: bool) -> None:
-        """Nothing: nothing was kept."""
+        """Does nothing: nothing was stored."""
 
     def execute(self, plan: Plan[Move], journal: Journal) -> Outcome:
         known = states(plan, journal.events)
@@ -113,10 +113,10 @@ class Aliases:
         return replace(outcome, revert=bool(outcome.failures))
 
     def undo(self, plan: Plan[Move], journal: Journal) -> Outcome:
-        """Reverts what was moved, and whatever a write without an answer may have moved.
+        """Reverts what was changed, and what a write without a response may have changed.
 
-        After a takeover that is every function: an earlier process may still be about to move it, and can no
-        longer once its RevisionId has changed.
+        After a takeover that is every function: an earlier process may still be about to update it, which fails
+        once the RevisionId has changed.
         """
         known = states(plan, journal.events)
         todo = [
@@ -125,12 +125,12 @@ class Aliases:
             if not (state := known[step.function]).reverted
             and (state.moved or state.doubtful or journal.taken_over)
         ]
-        # What this process has moved was in use until then.
+        # Versions that this process replaced are still Active.
         sleepers = self._asleep_back(todo, known) if journal.taken_over else []
         return self._move(todo, sleepers, known, journal, back=True)
 
     def verify(self, plan: Plan[Move]) -> Sequence[Check]:
-        """Reads alias, version, code and weights of every function; one check that names those which differ."""
+        """Reads alias, version, code and weights of every function; returns one check that names differences."""
 
         def judged(step: Move) -> tuple[str, str]:
             why = alias_differs(
@@ -161,7 +161,7 @@ class Aliases:
         return counts(self.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[Move], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
-        """One mapping a function: `{"name", "service", "from", "to", "outcome"}`, all text; `outcome` is
+        """One mapping per function: `{"name", "service", "from", "to", "outcome"}`, all text; `outcome` is
         moved, confirmed, reverted, failed or untouched.
         """
         known = states(plan, events)
@@ -170,7 +170,7 @@ class Aliases:
         def outcome(step: Move) -> str:
             state = known[step.function]
             if state.moved and step.function in left:
-                return "failed"  # it is where somebody else has put it since
+                return "failed"  # somebody else has changed it since
             if state.moved:
                 return "moved" if step.to_version != step.from_version else "confirmed"
             if state.reverted:
@@ -199,8 +199,8 @@ class Aliases:
         *,
         back: bool,
     ) -> Outcome:
-        """Moves each of `todo` as soon as its versions can be invoked; `waits` are those that have to be woken first, which is
-        journalled before anything is done about it.
+        """Updates each alias of `todo` as soon as its versions are Active; `waits` are those to activate first, which is
+        journalled before it is done.
         """
         for waking in journalled(waits):
             journal.append(waking)
@@ -226,16 +226,16 @@ class Aliases:
             self._sleep(_LOOK_SECONDS)
 
     def _asleep_there(self, todo: Sequence[Move]) -> list[Waits]:
-        """The steps whose target version has to be woken, with it."""
+        """The steps whose target version must be activated, with that version."""
         moving, known = [step for step in todo if step.from_version != step.to_version], self._asleep
         if known is not None:
             return [(step, step.to_version) for step in moving if step.function in known]
-        with explained("reading the versions to go back to"):
+        with explained("reading the target versions"):
             return asleep(self._account, [(step, step.to_version) for step in moving])
 
     def _asleep_back(self, todo: Sequence[Move], known: Mapping[str, State]) -> list[Waits]:
-        """The steps of an undo of which a version has to be woken, with each such version, weighted ones included. One
-        that cannot be read keeps no other from its way back.
+        """The steps of an undo with versions to activate, with each such version, weighted ones included. A version
+        that cannot be read does not block the others.
         """
         versions = [
             (step, version)
@@ -249,7 +249,7 @@ class Aliases:
     ) -> Outcome:
         """One write for each of `todo`, several at a time, journalled in batches. `done` were done before.
 
-        A forward run stops at the first failure; a way back goes on, to bring back what it can.
+        Execution stops at the first failure; an undo continues, to revert as much as possible.
         """
         wrote = AliasesReverted if back else AliasesMoved
         written = Batch[tuple[str, str]](
@@ -260,7 +260,7 @@ class Aliases:
             try:
                 return step.function, self._write(step, known[step.function], journal, back=back)
             except LeaseLost:
-                raise  # no step's failure
+                raise  # not a failure of one step
             except _Drifted as outside:
                 return Failure(subject=step.function, reason=str(outside), foreign=True)
             except RollbackError as error:
@@ -279,9 +279,9 @@ class Aliases:
         return outcome
 
     def _write(self, step: Move, state: State, journal: Journal, *, back: bool) -> str:
-        """Puts one alias at the plan, or back, and returns its new RevisionId.
+        """Sets one alias to the plan's target, or back, and returns its new RevisionId.
 
-        Raises `_Drifted` where somebody else has moved it; nothing of theirs is overwritten.
+        Raises `_Drifted` where somebody else has changed it; that change is not overwritten.
         """
         version = state.version if back else step.to_version
         weights = state.weights if back else {}
@@ -294,9 +294,9 @@ class Aliases:
         except _Gone:
             if back and observe_alias(self._account, step.function, self._settings.alias):
                 raise RollbackError(
-                    f"Version {version}, to go back to, no longer exists.", code=Code.VERSION_DELETED
+                    f"Version {version}, the target, no longer exists.", code=Code.VERSION_DELETED
                 ) from None
-            raise _Drifted(f"the function, its alias or version {version} is gone") from None
+            raise _Drifted(f"the function, its alias or version {version} no longer exists") from None
         return revision
 
     def _write_upon(
@@ -308,13 +308,13 @@ class Aliases:
         *,
         back: bool,
     ) -> str:
-        """As `_write`, where the RevisionId was stale: what GetAlias returned decides."""
+        """`_write` after a stale RevisionId: GetAlias decides."""
         version = state.version if back else step.to_version
         weights = state.weights if back else {}
         tag = f"{journal.tag}/back" if back else journal.tag
         current, description, found = _alias_state(alias)
         if (current, description, found) == (version, tag, weights):
-            return alias["RevisionId"]  # ours: only the answer got lost
+            return alias["RevisionId"]  # ours: only the response was lost
         ours = description.startswith(journal.tag.rpartition("/")[0] + "/")
         if why := drift(step, state, current, found, ours=ours, back=back):
             raise _Drifted(why)
@@ -325,7 +325,7 @@ class Aliases:
                 version=current,
                 weights=found,
                 revision=alias["RevisionId"],
-                # What somebody else has moved to the target already stays there if this is undone.
+                # An alias that somebody else already set to the target is not changed by an undo.
                 start=not ours and not state.moved and not (back and state.doubtful),
                 tag=description,
             )
@@ -334,8 +334,8 @@ class Aliases:
         if revision is None:
             alias = self._alias(step)
             if _alias_state(alias) != (version, tag, weights):
-                raise _Drifted("somebody else is changing it right now")
-            revision = alias["RevisionId"]  # ours again: asked twice, and only the second answer came
+                raise _Drifted("something else is changing it right now")
+            revision = alias["RevisionId"]  # ours: two attempts, and only the second response arrived
         return revision
 
     def _alias(self, step: Move) -> AliasConfigurationResponseTypeDef:
@@ -350,11 +350,11 @@ class Aliases:
     def _update(
         self, step: Move, version: str, weights: Mapping[str, float], revision: str, tag: str
     ) -> str | None:
-        """One conditional UpdateAlias: the new RevisionId, or None where `revision` has gone stale.
+        """One conditional UpdateAlias: the new RevisionId, or None if `revision` is stale.
 
-        Raises `_Gone` where the function, its alias or the version is gone.
+        Raises `_Gone` where the function, its alias or the version does not exist.
         """
-        with explained(f"moving {step.function}"):
+        with explained(f"updating the alias of {step.function}"):
             try:
                 answer = self._account.lambda_.update_alias(
                     FunctionName=step.function,
@@ -372,13 +372,13 @@ class Aliases:
                 raise
         if answer["RevisionId"] == revision:
             raise RollbackError(
-                f"The alias of {step.function} was written, but its RevisionId did not change.",
+                f"The alias of {step.function} was updated, but its RevisionId did not change.",
                 code=Code.AWS_ERROR,
             )
         return str(answer["RevisionId"])
 
     def _await_provisioned(self, plan: Plan[Move], journal: Journal) -> tuple[Failure, ...]:
-        """Waits until provisioned concurrency has followed the alias; it does so by itself."""
+        """Waits until Lambda has moved the provisioned concurrency to the alias's new version."""
         deadline = self._clock() + self._settings.rto.code * 60
         waiting = [step for step in plan.steps if step.provisioned and step.changes]
         failures: list[Failure] = []

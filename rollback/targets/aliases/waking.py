@@ -1,7 +1,7 @@
-"""Wakes versions that Lambda has set Inactive, before their aliases move to them.
+"""Activates versions that Lambda has set Inactive, before aliases are set to them.
 
-Lambda reclaims what it had set up for a version that nobody has invoked for long, and the version to go back to is
-such a one. An invocation fails, and begins to set it up again
+Lambda reclaims the resources of a version that was not invoked for a long time, and a rollback's target is often
+such a version. An invocation fails, and starts to set it up again
 (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html).
 """
 
@@ -17,14 +17,14 @@ from rollback.model.alias_moves import Move
 from rollback.model.events import Waking
 from rollback.targets.base import Failure
 
-# A step, and a version that it waits for.
+# A step, and a version that must be Active first.
 Waits = tuple[Move, str]
-# So many functions an event names.
+# Functions per event.
 _JOURNALLED = 200
 
 
 def asleep(account: Account, versions: Sequence[Waits], *, lenient: bool = False) -> list[Waits]:
-    """Those of these versions that have to be woken. With `lenient` one that cannot be read is none of them."""
+    """The versions that must be activated. With `lenient`, versions that cannot be read are left out."""
 
     def sleeps(waits: Waits) -> bool:
         step, version = waits
@@ -41,7 +41,7 @@ def asleep(account: Account, versions: Sequence[Waits], *, lenient: bool = False
 
 
 def journalled(waits: Sequence[Waits]) -> list[Waking]:
-    """What a journal is to say before these are woken: each event names a function once. Pure."""
+    """The events to journal before activating these; each event names a function once. Pure."""
     found: list[dict[str, str]] = []
     for step, version in waits:
         open_ = (one for one in found if step.function not in one and len(one) < _JOURNALLED)
@@ -53,8 +53,8 @@ def journalled(waits: Sequence[Waits]) -> list[Waking]:
 
 @dataclass(kw_only=True)
 class Sleepers:
-    """What waits for a version: each step with the version, more than one where its alias is to have weights.
-    `deadline` is a monotonic time: after it what waits has failed.
+    """Steps waiting for versions; a step with weights waits for more than one.
+    `deadline` is a monotonic time, after which waiting steps fail.
     """
 
     account: Account
@@ -63,7 +63,7 @@ class Sleepers:
     _woken: set[tuple[str, str]] = field(default_factory=set)
 
     def look(self, now: float) -> tuple[list[Move], tuple[Failure, ...]]:
-        """The steps that wait no longer, as all their versions are Active by now, and what failed. Wakes each version that
+        """The steps whose versions are all Active now, and failures. Activates each version that
         is Inactive, once.
         """
         if not self.asleep:
@@ -85,9 +85,9 @@ class Sleepers:
         try:
             seen = observe(self.account, step.function, version)
             if seen is None:
-                return _failure(step, f"version {version} is gone")
+                return _failure(step, f"version {version} no longer exists")
             if seen.state == "Inactive" and (step.function, version) not in self._woken:
-                # Its next attempt might be answered by the function itself: there is none.
+                # No retries: the next attempt might already reach the function.
                 once = self.account.client("lambda", retries={"total_max_attempts": 1, "mode": "standard"})
                 if wake(once, step.function, version):
                     self._woken.add((step.function, version))
@@ -99,5 +99,5 @@ class Sleepers:
 
 
 def _failure(step: Move, reason: str) -> Failure:
-    """Its alias was not written."""
+    """The failure of a step whose alias was not written."""
     return Failure(subject=step.function, reason=reason, refused=True, part=step.service)

@@ -1,6 +1,6 @@
-"""Rolls back everything at once: a release's aliases, then its stack and its Terraform configuration.
+"""Rolls back a whole release: its aliases, then its stack and its Terraform configuration.
 
-Aliases first, as they bring relief in seconds; a part that fails later does not undo that relief.
+Aliases first, because they bring relief in seconds; the failure of a later part does not undo them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rollback.targets.base import Context, Journal, Outcome, Target
 
 
 class Full:
-    """The target `full`: the parts of `PARTS`, each by its own target."""
+    """The target `full`: the parts in `PARTS`, each with its own target."""
 
     kind = Kind.FULL
     verb = "full"
@@ -50,11 +50,11 @@ class Full:
         return tuple(domain for target in self._targets.values() for domain in target.domains(request))
 
     def plan(self, request: FullRequest) -> Plan[Piece]:
-        """One plan of all that belongs to the release. Raises as the parts' own plans do."""
+        """One plan of all parts of the release. Raises as the parts' plans do."""
         version = self._version(request)
         entry = self._context.ledger.timeline(verified=True).release_of(version)
         if entry is None:
-            # The aliases' plan says it best.
+            # The aliases' plan has the best error message.
             return self._joined(
                 request, [self._targets[Kind.ALIASES].plan(part_of(request, Kind.ALIASES, version))]
             )
@@ -67,11 +67,11 @@ class Full:
         made, notices = [], []
         for kind, to in wanted.items():
             if to and kind == Kind.TERRAFORM and self._settings.terraform is None:
-                notices.append(f"{kind} is not changed: the settings name no Terraform configuration.")
+                notices.append(f"{kind} is not changed: the settings have no Terraform configuration.")
             elif to:
                 made.append(self._targets[kind].plan(part_of(request, kind, to)))
             else:
-                notices.append(f"{kind} is not changed: release {version} does not say which commit it had.")
+                notices.append(f"{kind} is not changed: release {version} has no commit for it.")
         joined = self._joined(request, made)
         return replace(joined, notices=(*joined.notices, *notices))
 
@@ -91,7 +91,7 @@ class Full:
             self._targets[kind].forget(part, rollback_id, events_of(part, events), ended=ended)
 
     def execute(self, plan: Plan[Piece], journal: Journal) -> Outcome:
-        """Part by part. Aliases that fail are reverted; a failure of a later part reverts nothing."""
+        """Executes part by part. Aliases that fail are reverted; a failure of a later part reverts nothing."""
         finished = {done.part for done in happened(journal.events, PartDone)}
         done: list[str] = []
         before = 0
@@ -105,7 +105,7 @@ class Full:
                         revert=outcome.revert and not done,
                         done=(*done, *outcome.done),
                     )
-                # In this order: what was journalled under the lease may be said without it.
+                # In this order: after the journal is written, publishing needs no lease.
                 journal.append(PartDone(part=kind))
                 self._targets[kind].publish(part, part.left(undone=False), events_of(part, journal.events))
             done.extend(part.subjects)
@@ -114,7 +114,7 @@ class Full:
         return Outcome()
 
     def undo(self, plan: Plan[Piece], journal: Journal) -> Outcome:
-        """The last part first; those that were never begun are left alone."""
+        """Undoes the last part first; parts that were not started are skipped."""
         failures: list[Any] = []
         for kind, part in reversed(parts(plan).items()):
             part_journal = PartJournal(journal=journal, plan=part, before=0)
@@ -159,7 +159,7 @@ class Full:
         ]
 
     def _version(self, request: FullRequest) -> str:
-        """The release to go to. Raises `Refused` where the services have no previous one in common."""
+        """The target release. Raises `Refused` where the services have no previous one in common."""
         if request.release != PREVIOUS:
             return request.release
         ledger = self._context.ledger
@@ -174,8 +174,8 @@ class Full:
             raise Refused(
                 f"The services have no previous release in common: {each}.",
                 code=Code.NO_PREVIOUS,
-                next=f"rollback release list --env {self._settings.environment}  # names releases: --to V\n"
-                f'rollback lambda --env {self._settings.environment} --reason "…"  # aliases alone',
+                next=f"rollback release list --env {self._settings.environment}  # then use --to V\n"
+                f'rollback lambda --env {self._settings.environment} --reason "…"  # only aliases',
             )
         return next(iter(found.values()))
 
@@ -193,7 +193,7 @@ class Full:
             targets={subject: to for part in made for subject, to in part.targets.items()},
             quarantines={subject: left for part in made for subject, left in part.quarantines.items()},
             steps=tuple(piece for part in made for piece in pieces(part)),
-            # The parts' other facts are in the parts themselves.
+            # The parts have their other facts.
             facts=floors.only({name: text for part in made for name, text in part.facts.items()}),
             infrastructure={
                 op: sum(part.infrastructure.get(op, 0) for part in made) for op in INFRASTRUCTURE
@@ -230,7 +230,7 @@ class PartJournal:
         return self.journal.taken_over
 
     def append(self, data: Happened) -> None:
-        """As `Journal.append`; the event also names the part (`"part": "aliases"`)."""
+        """Like `Journal.append`; the event also names the part (`"part": "aliases"`)."""
         self.journal.append(replace(data, part=self.plan.kind))
 
     def check(self) -> None:

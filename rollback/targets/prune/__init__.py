@@ -1,1 +1,1 @@
-"""The target `prune`: versions of functions that nothing needs any more."""
+"""The target `prune`: published versions that are no longer needed."""

@@ -1,4 +1,4 @@
-"""Which versions of functions the ledger, its archive or somebody who invokes them still need, and what needs them."""
+"""Which versions of functions are still needed by the ledger, its archive or a caller, and why."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from rollback.model.retention import needed_releases
 
 @dataclass(kw_only=True)
 class Needs:
-    """What is needed: function → version → what needs it, in words. `newest` maps each function to its
-    version in the newest recorded release that holds it.
+    """The needed versions: function → version → reasons. `newest` maps each function to its
+    version in the newest recorded release that contains it.
     """
 
     newest: dict[str, int] = field(default_factory=dict)
@@ -43,8 +43,8 @@ class Needs:
 
 
 def needs(account: Account, ledger: Ledger, keep: int) -> Needs:
-    """What the newest `keep` releases of each service, quarantines, records that have not ended and the archive
-    need. Raises `RollbackError` where something of it cannot be read: in doubt nothing is deleted.
+    """The versions needed by the newest `keep` releases of each service, quarantines, unfinished records and the archive.
+    Raises `RollbackError` where one of them cannot be read: in doubt nothing is deleted.
     """
     found = Needs()
     timeline = ledger.timeline(verified=True)
@@ -61,12 +61,12 @@ def needs(account: Account, ledger: Ledger, keep: int) -> Needs:
 
 
 def _invoked(found: Needs, account: Account) -> None:
-    """What was invoked by its number, or through the weights of an alias, no matter by whom.
+    """Adds versions that were invoked by their number, or through an alias's weights, by anybody.
 
     CloudWatch lists the metrics that had data within two weeks
     (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html), and Lambda's name the
-    version (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html). Who may not read them is
-    only reminded that this is not known.
+    version (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html). A caller who may not read them gets
+    a notice that this is not known.
     """
     asked = {"Namespace": "AWS/Lambda", "MetricName": "Invocations", "Dimensions": [{"Name": "Resource"}]}
     try:
@@ -74,7 +74,7 @@ def _invoked(found: Needs, account: Account) -> None:
             pages = list(account.client("cloudwatch").get_paginator("list_metrics").paginate(**asked))
     except RollbackError as error:
         found.notices.append(
-            f"Which versions were invoked lately cannot be read from CloudWatch: {error.what}"
+            f"Recent invocations of versions could not be read from CloudWatch: {error.what}"
         )
         return
     for metric in (metric for page in pages for metric in page["Metrics"]):
@@ -87,7 +87,7 @@ def _releases(found: Needs, account: Account, ledger: Ledger, timeline: Timeline
     services = account.settings.services
     needed = needed_releases(timeline, services, ledger.quarantines(), keep)
     versions = {version for of_service in needed.values() for version in of_service}
-    # The newest recording of each that is needed, and the newest of all.
+    # The newest record of each needed release, and the newest of all.
     entries: dict[str, Entry] = {}
     for entry in timeline:
         if entry.is_release and (not entries or entry.version in versions):
@@ -106,7 +106,7 @@ def _releases(found: Needs, account: Account, ledger: Ledger, timeline: Timeline
 
 
 def _unfinished(found: Needs, ledger: Ledger, timeline: Timeline) -> Iterable[tuple[str, tuple[Move, ...]]]:
-    """Every record that can still go on or be undone, with the aliases that it moves."""
+    """Every record that can still be resumed or undone, with its alias changes."""
     ends: dict[str, str] = {}
     for entry in timeline:
         if entry.kind in (OPENED, "rollback"):
@@ -123,12 +123,14 @@ def _unfinished(found: Needs, ledger: Ledger, timeline: Timeline) -> Iterable[tu
         except RollbackError as error:
             if opened.record.status is not Status.FAILED:
                 raise
-            # It can neither go on nor be undone any more.
-            found.notices.append(f"{name} needs nothing any more: {error.what}")
+            # It can no longer be resumed or undone.
+            found.notices.append(
+                f"{name} can no longer be resumed, so its versions are not kept: {error.what}"
+            )
 
 
 def _last_kept(found: Needs, ledger: Ledger) -> Mapping[str, DeployedVersion]:
-    """The newest manifest in the archive: an emergency has nothing else to go by."""
+    """The newest manifest in the archive, which an emergency rollback needs."""
     if ledger.archive is None:
         return {}
     try:

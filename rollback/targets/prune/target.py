@@ -1,12 +1,12 @@
-"""Finds published versions that nobody needs, deletes them one by one, and records each.
+"""Finds published versions that are not needed, deletes them one by one, and records each.
 
-Nothing is rolled back here, and what is deleted cannot be restored. So the plan only bounds what may be
-deleted: each version is decided on again right before its turn, by the ledger as it is when the deleting
-begins and by what Lambda says of its users then. Lambda itself refuses to delete a version that an alias
+Deleted versions cannot be restored. So the plan only limits what may be
+deleted: each version is checked again right before its deletion, against the ledger at the start
+of the deletion and against its users in Lambda at that time. Lambda refuses to delete a version that an alias
 refers to (https://docs.aws.amazon.com/lambda/latest/api/API_DeleteFunction.html). The lease on the aliases is
-held all the while: no rollback and no recording of a release runs beside it.
+held the whole time: no rollback and no recording of a release runs in parallel.
 
-It is longer than 400 lines: what is deleted is decided, checked again and journalled version by version.
+It is longer than 400 lines: each version is decided on, checked again, deleted and journalled.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import Batch, carry_out
 from rollback.targets.prune.references import Needs, needs
 
-# Control-plane calls for each version when its turn comes: aliases, who uses it by its ARN (four), and its end.
+# Control-plane calls per version: aliases, users of its ARN (four), and the deletion.
 _CALLS = 6
-# What can become of a version.
+# The possible results for a version.
 _End = type[Deleted | Spared]
 _MISSING = {"ProvisionedConcurrencyConfigNotFoundException", "ResourceNotFoundException"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """One version's turn."""
+    """One version to delete."""
 
     step: Doomed
     version: Published
@@ -77,7 +77,7 @@ class Prune:
 
     @property
     def minutes(self) -> int:
-        """None: nobody waits for it."""
+        """0: a prune has no RTO."""
         return 0
 
     def domains(self, request: PruneRequest) -> tuple[str, ...]:  # noqa: ARG002 - the Protocol's
@@ -116,10 +116,10 @@ class Prune:
         return plan.refusals
 
     def keep(self, plan: Plan[Doomed], rollback_id: str) -> None:
-        """Nothing: the plan says it all."""
+        """Does nothing: the plan has everything."""
 
     def forget(self, plan: Plan[Doomed], rollback_id: str, events: Sequence[Event], *, ended: bool) -> None:
-        """Nothing: nothing was kept."""
+        """Does nothing: nothing was stored."""
 
     def execute(self, plan: Plan[Doomed], journal: Journal) -> Outcome:
         found = self._needs(_checked(plan.request.expected(PruneRequest).keep))
@@ -146,7 +146,7 @@ class Prune:
         return outcome
 
     def undo(self, plan: Plan[Doomed], journal: Journal) -> Outcome:
-        """Deletes nothing more, and finds out what an earlier process has deleted without having journalled
+        """Deletes nothing more, and detects what an earlier process deleted without journalling
         it.
         """
         left = self._left(plan, journal.events)
@@ -160,14 +160,14 @@ class Prune:
                 ended.add((turn, Deleted))
         ended.flush()
         count = sum(map(len, deleted(journal.events).values()))
-        return Outcome(not_undone=f"{count} deleted versions do not come back." if count else "")
+        return Outcome(not_undone=f"{count} deleted versions cannot be restored." if count else "")
 
     def verify(self, plan: Plan[Doomed]) -> Sequence[Check]:
-        """Whether all of it is gone, but what somebody has come to need."""
+        """Checks that all planned versions are deleted, except those now in use."""
         found = self._needs(_checked(plan.request.expected(PruneRequest).keep))
 
         def left(step: Doomed) -> tuple[int, list[str]]:
-            """How many are still there, and those of them that nobody needs."""
+            """How many still exist, and those of them that are not needed."""
             there = {one.number for one in self._published(step.function) or ()}
             held = [one for one in step.delete if one.number in there]
             if not held:
@@ -180,12 +180,12 @@ class Prune:
         read = self._account.each(left, plan.changing)
         total, held = _planned(plan), sum(count for count, _ in read)
         idle = [name for _, names in read for name in names]
-        detail = f"{total - held} of {total} versions are gone"
-        detail += f", {held - len(idle)} have come into use" if held > len(idle) else ""
+        detail = f"{total - held} of {total} versions are deleted"
+        detail += f", {held - len(idle)} are in use now" if held > len(idle) else ""
         return [Check(check="versions", ok=not idle, detail="; ".join([detail, *idle[:10]]))]
 
     def publish(self, plan: Plan[Doomed], deployed: Mapping[str, Deployed], events: Sequence[Event]) -> None:
-        """Nothing: what is deployed has not changed."""
+        """Does nothing: what is deployed has not changed."""
 
     def counts(self, plan: Plan[Doomed], events: Sequence[Event]) -> Mapping[str, int]:
         gone, kept = deleted(events), spared(events)
@@ -198,7 +198,7 @@ class Prune:
         }
 
     def outcomes(self, plan: Plan[Doomed], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
-        """One mapping a function: `{"name", "service", "planned": [version], "deleted": [version], "kept":
+        """One mapping per function: `{"name", "service", "planned": [version], "deleted": [version], "kept":
         {version: why}}`.
         """
         gone = deleted(events)
@@ -216,7 +216,7 @@ class Prune:
     # -- helpers -------------------------------------------------------------------------------------
 
     def _batch(self, journal: Journal) -> Batch[tuple[_Turn, _End]]:
-        """For versions with what became of them: one event a kind."""
+        """A batch of versions with their results, written as one event per kind of result."""
 
         def write(batch: Sequence[tuple[_Turn, _End]]) -> None:
             found: dict[_End, dict[str, list[int]]] = {}
@@ -232,7 +232,7 @@ class Prune:
         return needs(self._account, self._ledger, keep)
 
     def _left(self, plan: Plan[Doomed], events: Sequence[Event]) -> list[_Turn]:
-        """The versions that the journal says nothing of yet."""
+        """The versions that are not in the journal yet."""
         gone, kept = deleted(events), spared(events)
         return [
             _Turn(step, version)
@@ -243,7 +243,7 @@ class Prune:
         ]
 
     def _decided(self, function: str, service: str, found: Needs) -> Doomed | None:
-        """One function as it is now; None where it does not exist."""
+        """The current step of one function; None where it does not exist."""
         published = self._published(function)
         if published is None:
             return None
@@ -270,7 +270,7 @@ class Prune:
         return decide(function, service, known)
 
     def _delete(self, turn: _Turn, found: Needs, journal: Journal) -> _End:
-        """Deletes one version, unless somebody needs it by now; what has become of it."""
+        """Deletes one version, unless it is needed now; returns the result."""
         function, number = turn.step.function, turn.version.number
         journal.check()
         now = self._decision(function, turn.step.service, [turn.version], found)
@@ -279,12 +279,12 @@ class Prune:
         journal.check()
         with explained(f"deleting version {number} of {function}"):
             try:
-                # Never without a version: that deletes the function.
+                # Never without a Qualifier: that deletes the function.
                 self._account.lambda_.delete_function(FunctionName=function, Qualifier=str(int(number)))
             except ClientError as error:
-                if code(error) == "ResourceConflictException":  # an alias refers to it since we looked
+                if code(error) == "ResourceConflictException":  # an alias refers to it since the check
                     return Spared
-                # An earlier try of ours whose answer was lost, or somebody else's.
+                # Deleted by an earlier attempt whose response was lost, or by somebody else.
                 if code(error) != "ResourceNotFoundException":
                     raise
         return Deleted
@@ -310,9 +310,9 @@ class Prune:
         ]
 
     def _user(self, function: str, number: int) -> str:
-        """The first thing found that uses a version by its own ARN, in words; empty where there is none."""
+        """The first user of a version's ARN that is found, in words; empty if there is none."""
         lambda_, qualified = self._account.lambda_, {"FunctionName": function, "Qualifier": str(number)}
-        with explained(f"reading who uses version {number} of {function}"):
+        with explained(f"reading what uses version {number} of {function}"):
             if _is_there(lambda: lambda_.get_provisioned_concurrency_config(**qualified)):
                 return "provisioned concurrency"
             if _is_there(lambda: lambda_.get_policy(**qualified)):
@@ -329,7 +329,7 @@ class Prune:
 
 
 def _is_there(read: Callable[[], Any]) -> bool:
-    """Whether Lambda has what is read."""
+    """Whether Lambda finds the resource."""
     try:
         read()
     except ClientError as error:
@@ -340,7 +340,7 @@ def _is_there(read: Callable[[], Any]) -> bool:
 
 
 def _configured(account: Account, function: str) -> dict[int, str]:
-    """The versions of a function that are configured for asynchronous invocation by themselves, with that in words."""
+    """The versions of a function that have their own configuration for asynchronous invocation, with that as reason."""
     with explained(f"listing the event invoke configurations of {function}"):
         try:
             pages = list(
@@ -361,7 +361,7 @@ def _configured(account: Account, function: str) -> dict[int, str]:
 
 
 def _aliases(account: Account, function: str) -> dict[str, set[int]]:
-    """Every alias of a function with the versions that it has traffic on."""
+    """Every alias of a function with the versions that it sends traffic to."""
     with explained(f"listing the aliases of {function}"):
         try:
             pages = list(account.lambda_.get_paginator("list_aliases").paginate(FunctionName=function))
@@ -379,12 +379,12 @@ def _aliases(account: Account, function: str) -> dict[str, set[int]]:
 
 
 def _checked(keep: int) -> int:
-    """How many releases are kept. Raises `UsageError` for too few."""
+    """The number of releases to keep. Raises `UsageError` if it is too small."""
     if keep < LEAST:
         raise UsageError(
-            f"'{keep}' is too few releases to keep: there has to be one to go back to.",
+            f"--keep {keep} is too small: one previous release must be kept.",
             code=Code.OPTION_INVALID,
-            next=f"--keep {LEAST}, or more",
+            next=f"--keep {LEAST}",
         )
     return keep
 
@@ -398,9 +398,9 @@ def _notices(doomed: int, pace: float, missing: Sequence[str]) -> list[str]:
     if doomed:
         seconds = doomed * _CALLS / pace
         notices.append(
-            f"What is deleted does not come back. It takes about {max(1, round(seconds))} s: six calls for "
-            "each version, from a quota that others share."
+            f"Deleted versions cannot be restored. This takes about {max(1, round(seconds))} s: six calls per "
+            "version, from a quota that others share."
         )
     if missing:
-        notices.append(f"Not there: {', '.join(missing[:10])}.")
+        notices.append(f"These functions do not exist: {', '.join(missing[:10])}.")
     return notices

@@ -1,6 +1,6 @@
-"""Plans a stack's rollback: previews a commit's program on the stack as it is deployed now.
+"""Plans a stack's rollback: previews a commit's program against the deployed stack.
 
-It is longer than 400 lines: one preview decides all of it.
+It is longer than 400 lines: everything is derived from one preview.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ from rollback.model.resource_changes import (
 from rollback.targets.base import Context
 from rollback.targets.stack.providers import Providers
 
-# What a stack may be called: https://www.pulumi.com/docs/iac/concepts/stacks/.
+# The allowed names of a stack: https://www.pulumi.com/docs/iac/concepts/stacks/.
 _STACK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SHORT = 12
 _NOTICES = 10
-# Half of a change's content: the hash of what it changes from, then that of what it changes to.
+# A change's content has two halves of this length: the hashes before and after.
 _HALF = 32
-# The fact of a plan that has what is renamed first, as JSON: URN → URN.
+# The plan's fact with the renames to do first, as JSON: URN → URN.
 RENAMES = "renames"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackReader:
-    """The stack that a request is about, and how the engine is asked about it.
+    """The stack of a request, and how to read it with the engine.
 
-    `subject` is what the timeline calls it: the environment's own stack is `releases.STACK`.
+    `subject` is its name in the timeline: the environment's stack is `releases.STACK`.
     """
 
     context: Context
@@ -86,20 +86,20 @@ class StackReader:
         )
 
     def exported(self) -> Mapping[str, Any]:
-        """The JSON of `pulumi stack export`, `{"version": 3, "deployment": {…}}`: the checkpoint, its secrets
+        """The JSON of `pulumi stack export`, `{"version": 3, "deployment": {…}}`: the checkpoint with secrets
         encrypted.
         """
         return self.name.exported()
 
     def state(self) -> Deployment:
-        """The checkpoint as it is now (`checkpoint.Deployment`), its secrets encrypted."""
+        """The current checkpoint (`checkpoint.Deployment`), with encrypted secrets."""
         return checkpoint.deployment(self.exported())
 
     def commit(self, wanted: str) -> Commit:
         return git.find(self.where.top, wanted, self.context.account.settings.protected_branch)
 
     def workspace(self, commit: Commit, state: Deployment, without: tuple[str, ...]) -> Workspace:
-        """A commit's workspace for the checkpoint `state`, without the URNs in `without`; it lasts as long as
+        """A commit's workspace for the checkpoint `state`, without the URNs in `without`; it exists as long as
         the session.
         """
         made = workspace(self.name.engine, self.where, commit, state, without, working=self.context.working)
@@ -108,10 +108,10 @@ class StackReader:
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What the program of a workspace would do to the stack whose checkpoint was `state`.
+    """What a workspace's program would do to the stack with the checkpoint `state`.
 
-    `drift` is a pair for each resource that differs from the checkpoint: its URN and the properties. `references`
-    are the full names of the stacks whose outputs it reads.
+    `drift` has a pair for each resource that differs from the checkpoint: URN and properties. `references`
+    are the full names of the stacks whose outputs the program reads.
     """
 
     workspace: Workspace
@@ -130,22 +130,22 @@ class Preview:
 
     @property
     def protected(self) -> list[PreviewStep]:
-        """The resources that the engine refuses to touch; it reports only the first one, and stops there."""
+        """The protected resources that the engine refuses to change; it reports only the first one, and stops."""
         return [step for step in self.steps if step.protected and step.op in (DELETE, REPLACE)]
 
 
 def find(context: Context, request: StackRequest) -> StackReader:
     """The stack that `request` names.
 
-    Raises `UsageError` where there is no such project or no engine, or where what is to be left as it is is
-    no URN.
+    Raises `UsageError` where there is no such project or no engine, or where an excluded resource is
+    not given by its URN.
     """
     for left in request.without:
         if not left.startswith("urn:pulumi:"):
             raise UsageError(
                 f"--except {left[:80]!a} is not a resource of a stack.",
                 code=Code.OPTION_INVALID,
-                next="Name it by its URN, as the plan does: pulumi stack --show-urns",
+                next="pulumi stack --show-urns  # shows the URNs to use",
             )
     settings = context.account.settings
     top = git.top(context.root)
@@ -153,7 +153,7 @@ def find(context: Context, request: StackRequest) -> StackReader:
         raise UsageError(
             f"--stack {request.stack[:80]!a} is not the name of a stack.",
             code=Code.OPTION_INVALID,
-            next="Give it without organization and project, which are the program's own.",
+            next="Use the name without organization and project.",
         )
     folder = _folder(request.project) if request.project else str(context.root.resolve().relative_to(top))
     stack = request.stack or settings.environment
@@ -163,7 +163,7 @@ def find(context: Context, request: StackRequest) -> StackReader:
         raise UsageError(
             f"There is no {PROJECT_FILE} in {folder}/ of this checkout.",
             code=Code.OPTION_INVALID,
-            next="Name the project's folder, from the repository's top, with --project-dir.",
+            next="Set --project-dir to the project's folder, relative to the repository's top.",
         )
     project = update_history.project_name(safe_yaml.read(file, top))
     name = context.closing.enter_context(update_history.stack_name(engine, project, stack))
@@ -173,16 +173,16 @@ def find(context: Context, request: StackRequest) -> StackReader:
 
 
 def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Plan[ResourceChange], Preview]:
-    """The plan for `request`, and the preview that an update can be bound to.
+    """The plan for `request`, and the preview that the update is bound to.
 
-    Raises `UsageError` or `Refused` where there is no such commit or none to go to, and where somebody
+    Raises `UsageError` or `Refused` where there is no such commit or no target, and where another process
     holds the stack's lock; `RollbackError` where the commit's program does not run.
     """
     engine, ledger = stack.name.engine, stack.context.ledger
     quarantined = {
         quarantine.version for quarantine in ledger.quarantines() if quarantine.service == stack.subject
     }
-    # What the ledger and git know is refused before any engine is started.
+    # Checks against the ledger and git come before any engine is started.
     named = None if request.commit == PREVIOUS else _named(stack, request.commit, quarantined)
     if named is not None:
         _below(stack, request, named.sha)
@@ -220,7 +220,7 @@ def make(stack: StackReader, request: StackRequest, seconds: float) -> tuple[Pla
         environment=settings.environment,
         account=settings.account,
         region=settings.region,
-        # What is `previous` today may be another commit once this one has been tried.
+        # Stored resolved: `previous` may be another commit after this attempt.
         request=replace(request, commit=commit.sha),
         from_version=_label(now),
         to_version=commit.sha[:_SHORT],
@@ -259,7 +259,7 @@ def preview(
     *,
     save: bool = True,
 ) -> Preview:
-    """Previews a workspace's program on the stack whose checkpoint is `state`, within `seconds`. Raises what
+    """Previews a workspace's program against the stack with the checkpoint `state`, within `seconds`. Raises what
     `stopping` raises.
     """
     events: list[tuple[str, Mapping[str, Any]]] = []
@@ -278,10 +278,10 @@ def preview(
 
 
 def renames(found: Preview) -> dict[str, str]:
-    """URN → the URN under which the program declares the same object, where nothing but the name differs.
+    """URN → the URN under which the program declares the same object, if only the name differs.
 
-    With aliases a program renames a resource; the commit before has no alias that leads back, and would delete the
-    object and create it again. Empty where a resource is still being created: nothing is moved around then.
+    A program can rename a resource with aliases; the earlier commit has no alias for the new name, and would delete the
+    object and create it again. Empty if a resource is still being created: nothing is renamed then.
     """
     if checkpoint.pending(found.state):
         return {}
@@ -295,16 +295,16 @@ def _preview_renamed(
     names: Mapping[str, str],
     seconds: float,
 ) -> Preview:
-    """What the program would do once these resources have their other names, tried on a copy of the `exported` state."""
+    """What the program would do after these renames, previewed on a copy of the `exported` state."""
     state = checkpoint.renamed(found.state, names)
     with state_copy(stack.name, {**exported, "deployment": state}, found.references) as (engine, _):
         tried = preview(replace(found.workspace, engine=engine), found.state, seconds, save=False)
-    # What is updated is the stack's own state.
+    # The update itself uses the stack's real state.
     return replace(tried, workspace=found.workspace)
 
 
 def broken(found: Preview) -> EngineError:
-    """The error for a program that does not run."""
+    """The error for a program that fails."""
     commit = found.workspace.commit
     if found.ended.late:
         return EngineError(
@@ -315,24 +315,26 @@ def broken(found: Preview) -> EngineError:
         f"The preview of commit {commit.sha[:_SHORT]}",
         found.ended,
         changed="Nothing was changed.",
-        next="Name another commit that was deployed (history --kind stack): --to COMMIT",
+        next="Select another deployed commit with --to COMMIT (see history --kind stack).",
     )
 
 
 def free(held: Sequence[BackendLock]) -> None:
-    """Raises `Refused` where somebody holds the stack's lock."""
+    """Raises `Refused` where the stack is locked."""
     if held:
         dead = all(lock.host == here() and not began(lock.pid) for lock in held)
         raise Refused(
             f"The stack is being updated by {'; '.join(map(str, held))}"
             + (": that process has ended and left its lock." if dead else "."),
             code=Code.STATE_LOCKED,
-            next="pulumi cancel  # which removes the lock; then try again" if dead else "Wait for it.",
+            next="pulumi cancel  # removes the lock; then run the same command again"
+            if dead
+            else "Wait until that update has ended.",
         )
 
 
 def change(step: PreviewStep, hashed: Callable[[Any], str]) -> ResourceChange:
-    """A step as the plan keeps it: hashes in the place of values."""
+    """A step as stored in the plan: with hashes instead of values."""
     changes = step.op != SAME or step.unprotects
     unknown = tuple(sorted(name for name, value in (step.new or {}).items() if preview_events.unknown(value)))
     return ResourceChange(
@@ -349,10 +351,10 @@ def change(step: PreviewStep, hashed: Callable[[Any], str]) -> ResourceChange:
 
 
 def beyond(approved: Sequence[ResourceChange], left: Preview) -> list[str]:
-    """The resources to which more would be done than was approved. Pure.
+    """The resources that would be changed more than was approved. Pure.
 
-    What was not known when the plan was made has a value since; a resource that was to be created or
-    replaced may be there half, and one that was adopted is updated to what it was to be created as.
+    Values that were unknown in the plan are known now; a resource that was to be created or
+    replaced may be half done, and one that was adopted is updated to its planned state.
     """
     known: dict[str, list[ResourceChange]] = {}
     for one in approved:
@@ -374,7 +376,7 @@ def _within(step: PreviewStep, approved: ResourceChange, hashed: Callable[[Any],
 
 
 def _after(step: PreviewStep, unknown: Sequence[str], hashed: Callable[[Any], str]) -> str:
-    """The hash of what a resource becomes, as far as it was known."""
+    """The hash of a resource's target values, as far as they were known."""
     inputs = {name: value for name, value in (step.new or {}).items() if name not in unknown}
     return hashed(inputs if step.new is not None else None)[:_HALF]
 
@@ -389,7 +391,7 @@ def _updates(stack: StackReader) -> list[Update]:
                 f"There is no stack {stack.where.stack!r} of project {stack.where.project!r} in "
                 f"{stack.name.engine.variables['PULUMI_BACKEND_URL'].partition('?')[0]}.",
                 code=Code.UNKNOWN_STACK,
-                next="Has it been deployed? Name another with --stack.",
+                next="Deploy the stack first, or select another one with --stack.",
             ) from None
         raise
 
@@ -403,7 +405,7 @@ def _previous(stack: StackReader, entries: Sequence[Update], quarantined: set[st
 
 
 def _named(stack: StackReader, wanted: str, quarantined: set[str]) -> Commit:
-    """The commit that a person names. Raises `Refused` where it is quarantined, `UsageError` where it is none of this
+    """The given commit. Raises `Refused` where it is quarantined, `UsageError` where it is not a commit of this
     project.
     """
     commit = stack.commit(wanted)
@@ -418,8 +420,8 @@ def _named(stack: StackReader, wanted: str, quarantined: set[str]) -> Commit:
 
 
 def _below(stack: StackReader, request: StackRequest, target: str) -> dict[str, Floor]:
-    """The floor that a commit is below; the releases tell of the environment's own stack alone. Raises `Refused` where
-    there is one that the request does not allow.
+    """The floor that a commit is below; only the environment's own stack has floors. Raises `Refused` where
+    the request does not allow going below it.
     """
     if not stack.own:
         return {}
@@ -434,7 +436,7 @@ def _below(stack: StackReader, request: StackRequest, target: str) -> dict[str, 
 
 
 def _is_backward(stack: StackReader, target: str, leaves: Mapping[str, str]) -> bool:
-    """Whether the way leads back: not to a commit that comes after the one that stands, nor to that."""
+    """Whether the target is older: neither the deployed commit nor one after it."""
     deployed = leaves.get(stack.subject)
     return bool(deployed) and not git.is_ancestor(stack.where.top, str(deployed), target)
 
@@ -448,8 +450,8 @@ def _label(now: Update | None) -> str:
 def _is_protected(step: PreviewStep) -> Refusal:
     return Refusal(
         subject=step.urn,
-        reason=f"it is protected and would be {step.op}d; protection is never lifted here",
-        remedy=f"--except '{step.urn}' leaves it as it is",
+        reason=f"it is protected and would be {step.op}d; rollback never removes a protection",
+        remedy=f"use --except '{step.urn}' to leave it unchanged",
     )
 
 
@@ -457,30 +459,30 @@ def _is_one_object(pair: physical_ids.SameObject) -> Refusal:
     name = pair.created.rpartition("::")[2]
     return Refusal(
         subject=pair.deleted,
-        reason=f"it would be deleted, and {name} created, which are one object of the account ({pair.id})",
-        remedy=f"name another commit; or give {name} an alias on top of that one, and name the new one",
+        reason=f"it would be deleted and {name} created, but both are the same object in the account ({pair.id})",
+        remedy=f"select another commit; or commit an alias for {name} on top of that one, and select the new commit",
     )
 
 
 def _renamed(names: Mapping[str, str]) -> list[str]:
-    """What is renamed, in words."""
+    """The notice about renames."""
     shown = [f"{old.rpartition('::')[2]} → {new.rpartition('::')[2]}" for old, new in sorted(names.items())]
     return [f"Renamed in the state, not deleted: {some(shown, _NOTICES)}."] if shown else []
 
 
 def _notices(found: Preview, now: Update | None, last: Update | None, commit: Commit) -> list[str]:
-    notices = [f"Goes to {commit.sha[:_SHORT]}: {commit.subject}"]
+    notices = [f"Target commit {commit.sha[:_SHORT]}: {commit.subject}"]
     if now is None:
-        notices.append("It is not known what is deployed: the stack's history holds no update.")
+        notices.append("The deployed commit is unknown: the stack's history has no update.")
     elif now.dirty:
         notices.append(
-            f"What is deployed is of commit {now.commit[:_SHORT]} with changes that were not committed: "
+            f"The deployed program is commit {now.commit[:_SHORT]} with uncommitted changes: "
             "you cannot roll back to it."
         )
     if last and last.result != "succeeded":
         notices.append(f"The last update, to {last.commit[:_SHORT]}, did not succeed ({last.result}).")
     moved = [
-        f"{urn.rpartition('::')[2]} ({', '.join(properties) if properties else 'gone'})"
+        f"{urn.rpartition('::')[2]} ({', '.join(properties) if properties else 'deleted'})"
         for urn, properties in found.drift
     ]
     if moved:
@@ -488,18 +490,22 @@ def _notices(found: Preview, now: Update | None, last: Update | None, commit: Co
     begun = [one["resource"]["urn"].rpartition("::")[2] for one in checkpoint.pending(found.state)]
     if begun:
         notices.append(
-            f"An earlier update was cut off at {', '.join(begun[:_NOTICES])}: whether these are there is not known."
+            f"An earlier update was interrupted at {', '.join(begun[:_NOTICES])}: it is unknown whether these exist."
         )
     return notices
 
 
 def _misnamed(found: Preview, request: StackRequest) -> list[str]:
     named = {step.urn for step in found.steps}
-    return [f"--allow-destroy {urn} names nothing here." for urn in request.allow_destroy if urn not in named]
+    return [
+        f"--allow-destroy {urn} matches no resource of this plan."
+        for urn in request.allow_destroy
+        if urn not in named
+    ]
 
 
 def _shown(backend: str) -> str:
-    """Where the state is, without how it is reached."""
+    """The state's location, without query parameters."""
     return urlsplit(backend)._replace(query="").geturl()
 
 
@@ -509,6 +515,6 @@ def _folder(project: str) -> str:
         raise UsageError(
             f"--project-dir {project[:80]!a} must be a folder below the repository's top.",
             code=Code.OPTION_INVALID,
-            next="Give it as git names it, e.g. infra/network.",
+            next="--project-dir infra/network",
         )
     return str(path)

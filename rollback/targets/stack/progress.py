@@ -1,10 +1,10 @@
-"""Journals how far an update of a stack came, and reads that back. Pure, but for `UpdateProgress`, which writes it.
+"""Journals the progress of a stack update, and reads it back. Pure, except `UpdateProgress`, which writes.
 
-began      the engine was started: its process, and the CI run that it belongs to
-lock       it holds the stack's lock: the lock's uuid
-changed    resources that it is done with (`restored` while it is undone): urn, op, ok
-ended      it has ended: its exit code, and whether it was locked out and did nothing
-adopted    what an earlier engine had begun was found and imported
+began      the engine was started: its process and CI run
+lock       the engine holds the stack's lock: the lock's uuid
+changed    resources that are done (`restored` for an undo): urn, op, ok
+ended      the engine has ended: its exit code, and whether it was locked out and did nothing
+adopted    what an earlier engine had started was found and imported
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ _MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "de
 
 @dataclass(kw_only=True)
 class UpdateProgress:
-    """Journals what the engine reports while it updates; `back` while it is undone.
+    """Journals what the engine reports during an update, or an undo (`back`).
 
-    `changing` are the URNs of the plan's resources, `before` those that an earlier engine was done with.
-    `locks` lists the stack's locks, to find the engine's own once it must hold it. `failures` maps URNs to
+    `changing` are the URNs of the plan's resources, `before` those that an earlier engine finished.
+    `locks` lists the stack's locks, to find the engine's own. `failures` maps URNs to
     reasons.
     """
 
@@ -73,7 +73,7 @@ class UpdateProgress:
         self._batch = Batch(write=lambda batch: self.journal.append(wrote(resources=tuple(batch))))
 
     def watch(self, seconds: float) -> CommandWatch:
-        """The callbacks that the engine is run with; `seconds` is how long it may take."""
+        """The callbacks for the engine; `seconds` is its time limit."""
         return CommandWatch(
             seconds=seconds, began=self.began, event=self.event, stopping=stopping(self.journal)
         )
@@ -83,7 +83,7 @@ class UpdateProgress:
         self.journal.append(EngineBegan(process=process, run=ci.current().attempt, back=self.back))
 
     def event(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Takes an event of the engine: its kind (`resOutputsEvent`) and its JSON (`{"metadata": {"urn",
+        """Handles an event of the engine: its kind (`resOutputsEvent`) and its JSON (`{"metadata": {"urn",
         "op", …}}`).
         """
         if not self._locked:
@@ -98,7 +98,7 @@ class UpdateProgress:
         self._batch.flush_if_due()
 
     def through(self, urn: str, op: str, *, ok: bool = True) -> None:
-        """The engine is through with a resource, or with one of the parts of its replacement."""
+        """The engine has finished a resource, or one part of its replacement."""
         self._done[urn] = ok
         self.journal.progress(len((self._done.keys() | self.before) & self.changing))
         self._batch.add(StackResource(urn=urn, op=op, ok=ok))
@@ -108,22 +108,22 @@ class UpdateProgress:
         self.journal.append(EngineEnded(code=ended.code, locked_out=ended.locked))
 
     def all_through(self, changes: Iterable[ResourceChange]) -> None:
-        """Marks every resource as done: the update went through, whether or not each was reported."""
+        """Marks every resource as done: the update succeeded, even if not every resource was reported."""
         for change in changes:
             if not self._done.get(change.urn):
                 self.through(change.urn, change.op)
         self._batch.flush()
 
     def _failed(self, urn: str, message: str) -> None:
-        # Where something fails, the engine says so of every planned step that it never came to, too.
+        # After a failure the engine also reports every planned step that it did not reach.
         if urn and not message.startswith(_NEVER_REACHED):
             self.failures.setdefault(urn, _last(message))
 
     def _find_lock(self) -> None:
-        """The engine tells nothing before it holds the lock."""
+        """Finds the engine's lock; the engine reports nothing before it has the lock."""
         self._locked = True
         pid = self._process.pid if self._process else 0
-        # Without its uuid, host and pid tell a lock of ours.
+        # Before the uuid is known, host and pid identify our lock.
         held: Sequence[BackendLock] = ()
         with suppress(RollbackError):
             held = self.locks()
@@ -133,7 +133,7 @@ class UpdateProgress:
 
 
 def stopping(journal: Journal) -> Callable[[], bool]:
-    """Asks whether to stop; raises `LeaseLost` where the lease is no longer ours."""
+    """Returns a function that says whether to stop; it raises `LeaseLost` where the lease is no longer ours."""
 
     def asked() -> bool:
         journal.check()
@@ -143,12 +143,12 @@ def stopping(journal: Journal) -> Callable[[], bool]:
 
 
 def processes(events: Iterable[Event]) -> list[Process]:
-    """The engines that this record has started."""
+    """The engine processes that this record started."""
     return [began.process for began in happened(events, EngineBegan)]
 
 
 def locks(events: Iterable[Event]) -> dict[str, str]:
-    """The uuid of each lock that they held → the CI run that its engine belonged to, empty for a person's."""
+    """The uuid of each of their locks → the engine's CI run, empty outside CI."""
     found, run = {}, ""
     for event in events:
         if event.kind == EngineBegan.kind:
@@ -159,7 +159,7 @@ def locks(events: Iterable[Event]) -> dict[str, str]:
 
 
 def acted(events: Iterable[Event]) -> bool:
-    """Whether an engine may have done anything: one that was locked out has not."""
+    """Whether an engine may have changed anything: one that was locked out has not."""
     found = False
     for event in events:
         if event.kind == EngineBegan.kind:
@@ -170,12 +170,12 @@ def acted(events: Iterable[Event]) -> bool:
 
 
 def touched(events: Iterable[Event], *, back: bool = False) -> set[str]:
-    """The resources that an engine has been through with on the way there, or back, well or not."""
+    """The resources that an engine finished, successfully or not, in execution or in undo (`back`)."""
     return set(_through(events, StackRestored if back else StackChanged))
 
 
 def outcomes(plan: Plan[ResourceChange], events: Sequence[Event]) -> list[dict[str, Any]]:
-    """One mapping for each resource that changes, as `resource_changes.change_document` makes it."""
+    """One mapping per changing resource, as `resource_changes.change_document` makes it."""
     forward, back = _through(events, StackChanged), _through(events, StackRestored)
     failed = failed_subjects(events)
 
@@ -193,7 +193,7 @@ def outcomes(plan: Plan[ResourceChange], events: Sequence[Event]) -> list[dict[s
 
 
 def failures(subject: str, ended: CommandResult, progress: UpdateProgress) -> tuple[Failure, ...]:
-    """What an engine that did not go through has failed at."""
+    """The failures of an engine that did not succeed."""
     if progress.failures:
         return tuple(Failure(subject=urn, reason=why) for urn, why in sorted(progress.failures.items()))
     return (Failure(subject=subject, reason=ended.why),)

@@ -1,8 +1,8 @@
-"""Providers that resources need and that a commit no longer has: known before its program runs. Reads files only.
+"""Finds providers that resources need and a commit no longer has, before its program runs. Reads files only.
 
-The engine reads and deletes a resource through the provider that has made it, whether or not the program still
-declares that (https://github.com/pulumi/pulumi/issues/15370). One in the registry is downloaded again; one that a
-project had in its own repository went with the commit.
+The engine reads and deletes a resource with the provider that created it, whether or not the program still
+declares it (https://github.com/pulumi/pulumi/issues/15370). A provider in the registry is downloaded again; one that a
+project has in its own repository may not exist in another commit.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class MissingProviderError(UsageError):
 
 @dataclass(frozen=True, kw_only=True)
 class Providers:
-    """What can be known of the providers of a stack before the engine runs."""
+    """The providers of a stack, as far as known before the engine runs."""
 
     engine: Engine
     where: Where
 
     def must_be_had(self, state: Deployment, commit: Commit, deployed: str) -> None:
-        """Raises `MissingProviderError` where something in the checkpoint `state` needs a provider that neither
+        """Raises `MissingProviderError` where a resource in the checkpoint `state` needs a provider that neither
         `commit` nor this machine has, and that cannot be downloaded. `deployed` is the commit that is deployed;
         empty where it is not known.
         """
@@ -60,15 +60,15 @@ class Providers:
             f"{name} ({own.get(name, 'not on this machine')})" for name in sorted(lost)[:_SHOWN]
         )
         raise MissingProviderError(
-            f"{sum(lost.values())} resources that are deployed need a provider that commit {commit.sha[:_SHORT]} "
+            f"{sum(lost.values())} deployed resources need a provider that commit {commit.sha[:_SHORT]} "
             f"does not have: {shown}. Without it they can be neither read nor deleted.",
             names=tuple(sorted(lost)),
-            next="Install it on this machine (pulumi plugin install), or commit it again on top of that commit, in "
-            "Pulumi.yaml and its folder but not in the program, and go to the new one.",
+            next="Install it on this machine (pulumi plugin install); or add it on top of that commit, in "
+            "Pulumi.yaml and its folder but not in the program, and roll back to the new commit.",
         )
 
     def of(self, commit: str) -> dict[str, str]:
-        """Name → path of the providers that a commit has in its own repository; none where it is not known."""
+        """Name → path of the providers that a commit has in its own repository; empty if unknown."""
         if not commit:
             return {}
         try:
@@ -77,8 +77,8 @@ class Providers:
             return {}
 
     def lost_on_the_way_back(self, types: Iterable[str], commit: Commit, deployed: str) -> list[str]:
-        """The providers of these resource types that `commit` has in its repository and `deployed` has not: a
-        rollback to that could not delete what they make.
+        """The providers of these resource types that `commit` has in its repository and `deployed` does not: a
+        rollback to `deployed` could not delete their resources.
         """
         own, before = self.of(commit.sha), self.of(deployed)
         packages = {type_.partition(":")[0] for type_ in types}
@@ -88,7 +88,7 @@ class Providers:
 
 
 def _needed(state: Deployment) -> dict[str, int]:
-    """Provider → how many resources of the checkpoint it has made."""
+    """Provider → the number of its resources in the checkpoint."""
     found: dict[str, int] = {}
     for resource in checkpoint.resources(state):
         if name := _provider(resource):
@@ -97,7 +97,7 @@ def _needed(state: Deployment) -> dict[str, int]:
 
 
 def _provider(resource: Mapping[str, Any]) -> str:
-    """The name of the provider of a resource; empty for a component, which is nothing in an account."""
+    """The name of the provider of a resource; empty for a component, which has none."""
     urn = str(resource.get("provider") or "").rpartition("::")[0]
     kind = urn.split("::")[2].rpartition("$")[2] if urn.count("::") > 2 else ""  # noqa: PLR2004 - stack, project, type, name
     return kind.removeprefix(_TYPE) if resource.get("custom") and kind.startswith(_TYPE) else ""

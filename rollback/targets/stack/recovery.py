@@ -1,9 +1,9 @@
-"""Cleans up after an interrupted update of ours: its engine, its lock, and the resources it had begun to
+"""Cleans up after an interrupted update of this tool: its engine, its lock, and the resources it was
 create.
 
-An engine that was killed leaves its lock and, in the checkpoint, what it was just creating, which may exist
-or not. The engine itself would only forget that, or try to create it again. Here it is put into the
-checkpoint under the id that it would have, and a refresh, which drops what does not exist, finds out.
+A killed engine leaves its lock and, in the checkpoint, what it was creating, which may exist
+or not. The engine would only forget that, or try to create it again. Here it is added to the
+checkpoint under the id that it would have; a refresh then drops it if it does not exist.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _POLL = 0.1
 def clear(stack: StackReader, journal: Journal) -> None:
     """Ends our engines that still run and removes their locks.
 
-    Raises `Refused` for a lock that is not known to be ours and dead: a process of another machine cannot be
-    seen from here, and a person has to confirm that it has exited.
+    Raises `Refused` for a lock that is not proved to be ours and its holder dead: a process on another machine cannot be
+    seen from here, and a person must confirm that it has exited.
     """
     ours = stack_progress.processes(journal.events)
     runs = stack_progress.locks(journal.events)
@@ -61,7 +61,7 @@ def clear(stack: StackReader, journal: Journal) -> None:
 def adopt(
     stack: StackReader, journal: Journal, seconds: float, workspace: Callable[[Deployment], Workspace]
 ) -> Deployment:
-    """Imports what an engine had begun and not finished, and returns the checkpoint as it is then.
+    """Imports what an engine had started and not finished, and returns the resulting checkpoint.
 
     `seconds` is how long the refresh may take. Raises `RollbackError` where the engine cannot read what
     exists.
@@ -78,7 +78,7 @@ def adopt(
     ended = workspace(state).refresh(progress.watch(seconds))
     progress.ended(ended)
     if not ended.ok:
-        raise failed("Reading what an interrupted update has left", ended)
+        raise failed("Reading what an interrupted update left", ended)
     state = stack.state()
     there = {resource["urn"] for resource in checkpoint.resources(state)}
     journal.append(
@@ -92,10 +92,10 @@ def adopt(
 
 
 def rename(stack: StackReader, journal: Journal, names: Mapping[str, str], seconds: float) -> bool:
-    """Gives resources their other names (URN → URN) in the checkpoint; whether there were any left to be renamed.
+    """Renames resources (URN → URN) in the checkpoint; whether any were left to rename.
 
-    The engine takes the stack's lock for each. `seconds` is how long one may take. Raises `EngineError` where it
-    fails; what was renamed by then is journalled.
+    The engine takes the stack's lock for each. `seconds` is the time limit of each. Raises `EngineError` where it
+    fails; renames done before that are journalled.
     """
     if not names:
         return False
@@ -122,9 +122,9 @@ def rename(stack: StackReader, journal: Journal, names: Mapping[str, str], secon
 
 
 def repair(state: Deployment) -> tuple[dict[str, Any], list[str]]:
-    """The checkpoint `state` with what was being created as if it existed, and the URNs of that. Pure.
+    """The checkpoint `state` with resources that were being created added as existing, and their URNs. Pure.
 
-    Where the id of a resource cannot be derived from its inputs, it is forgotten, and creating it again fails
+    A resource whose id cannot be derived from its inputs is dropped; creating it again fails
     if it exists.
     """
     resources = [dict(resource) for resource in checkpoint.resources(state)]
@@ -142,7 +142,7 @@ def repair(state: Deployment) -> tuple[dict[str, Any], list[str]]:
 
 
 def _end(process: Process, journal: Journal) -> None:
-    """Ends an engine of ours whose command is dead: gracefully, by force after a minute."""
+    """Ends an engine whose command has died: gracefully, after a minute by force."""
     for number in (signal.SIGINT, signal.SIGKILL):
         if not process.alive():
             return
@@ -153,7 +153,9 @@ def _end(process: Process, journal: Journal) -> None:
             journal.check()
             time.sleep(_POLL)
     if process.alive():
-        raise RollbackError(f"The engine {process} of this rollback does not end.", code=Code.STATE_LOCKED)
+        raise RollbackError(
+            f"The engine process {process} of this rollback did not exit.", code=Code.STATE_LOCKED
+        )
 
 
 def _is_own(lock: BackendLock, ours: Sequence[Process], runs: Mapping[str, str]) -> bool:
@@ -161,18 +163,18 @@ def _is_own(lock: BackendLock, ours: Sequence[Process], runs: Mapping[str, str])
 
 
 def _proof(lock: BackendLock, ours: Sequence[Process], runs: Mapping[str, str], confirmed: str) -> str:
-    """Why a lock's holder is known to be dead; empty where it is not known."""
+    """The proof that a lock's holder is dead; empty if there is none."""
     holders = [one for one in ours if (one.host, one.pid) == (lock.host, lock.pid)]
     return proof(holders, runs.get(lock.uuid, ""), names={f"{lock.host}:{lock.pid}"}, confirmed=confirmed)
 
 
 def _locked(lock: BackendLock, rollback_id: str, stack: StackReader, *, own: bool) -> Refused:
     env = stack.context.account.settings.environment
-    owner = "an engine of this rollback on another machine" if own else "no engine of this rollback"
+    owner = "an engine of this rollback on another machine" if own else "not an engine of this rollback"
     return Refused(
         f"The stack is locked by {lock}: {owner}.",
         code=Code.STATE_LOCKED,
         changed="Nothing was changed by this command.",
-        next=f"rollback resume {rollback_id} --env {env} --confirm-dead {lock.host}:{lock.pid}  # once it is certain "
+        next=f"rollback resume {rollback_id} --env {env} --confirm-dead {lock.host}:{lock.pid}  # only if you are certain "
         "that it is dead",
     )

@@ -1,8 +1,8 @@
-"""Rolls a Pulumi stack back to what an earlier commit declares.
+"""Rolls a Pulumi stack back to an earlier commit.
 
-The commit's own program runs on the stack as it is deployed today, in a worktree. One preview under the lease
-serves for the plan and for the update: the update is bound to the plan that the preview saved. What an
-interrupted update has left is cleaned up before anything is planned again.
+The commit's program runs in a worktree against the deployed stack. One preview under the lease
+is used for the plan and for the update, which is bound to the preview's saved plan. What an
+interrupted update left is cleaned up before planning again.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _SHOWN = 10
 
 @dataclass(kw_only=True)
 class _Ready:
-    """What this process has planned, and can carry out without planning it again."""
+    """A plan of this process, which can be executed without planning again."""
 
     digest: str
     preview: Preview
 
 
 class Stack:
-    """The target `stack`. `patience` is how many seconds a preview or an update may take."""
+    """The target `stack`. `patience` is the time limit of a preview or an update, in seconds."""
 
     kind = Kind.STACK
     verb = "stack"
@@ -80,12 +80,12 @@ class Stack:
         return (*plan.refusals, *(guard for guard in guards if guard.subject not in protected))
 
     def keep(self, plan: Plan[ResourceChange], rollback_id: str) -> None:
-        """Nothing: another machine makes its own worktree, and plans again."""
+        """Does nothing: another machine makes its own worktree, and plans again."""
 
     def forget(
         self, plan: Plan[ResourceChange], rollback_id: str, events: Sequence[Event], *, ended: bool
     ) -> None:
-        """Nothing: nothing was kept."""
+        """Does nothing: nothing was stored."""
 
     def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
         ready, self._ready = self._ready, None
@@ -99,12 +99,12 @@ class Stack:
         if not preview.ended.ok:
             return Outcome(failures=(Failure(subject=subject, reason=planner.broken(preview).what),))
         if more := planner.beyond(plan.steps, preview):
-            reason = f"it would change by more than was approved: {', '.join(more[:_SHOWN])}"
+            reason = f"it would change more than was approved: {', '.join(more[:_SHOWN])}"
             return Outcome(failures=(Failure(subject=subject, reason=reason),), anew=True)
         return self._update(plan, preview, journal)
 
     def undo(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
-        """Deploys the commit that was deployed before, if that is known; what this rollback has created may
+        """Deploys the commit that was deployed before, if known; what this rollback created may
         be deleted.
         """
         if not stack_progress.acted(journal.events):
@@ -112,7 +112,7 @@ class Stack:
         subject = next(iter(plan.targets))
         left = plan.leaves.get(subject)
         if not left:
-            reason = "it is not known which commit was deployed before: deploy the right one"
+            reason = "the commit that was deployed before is unknown: deploy the right one"
             return Outcome(failures=(Failure(subject=subject, reason=reason),))
         preview = self._resumed(plan, left, journal)
         if journal.stopping():
@@ -121,7 +121,7 @@ class Stack:
             return Outcome(failures=(Failure(subject=subject, reason=planner.broken(preview).what),))
         created = tuple(step.urn for step in plan.steps if step.op in (CREATE, REPLACE))
         allowed = (*plan.request.expected(StackRequest).allow_destroy, *created)
-        # Protection is again as it was before.
+        # The protections are restored.
         back = [replace(change, unprotects=False) for change in preview.changes]
         if refused := self._guards(back, allowed):
             return Outcome(
@@ -132,7 +132,7 @@ class Stack:
         return self._update(plan, preview, journal, back=True)
 
     def verify(self, plan: Plan[ResourceChange]) -> Sequence[Check]:
-        """The checkpoint equals the program: a preview of it finds nothing to do."""
+        """Checks that a preview of the program has nothing to change."""
         (commit,) = plan.targets.values()
         made = self._deployed
         if made is None or made.commit.sha != commit:
@@ -141,7 +141,7 @@ class Stack:
         found = planner.preview(made, {}, self._patience, save=False)
         left = [change for change in found.changes if change.changes]
         if not found.ended.ok:
-            detail = f"the program does not run: {found.ended.why}"
+            detail = f"the program failed: {found.ended.why}"
         elif left:
             names = ", ".join(f"{change.urn.rpartition('::')[2]} ({change.op})" for change in left[:_SHOWN])
             detail = f"{len(left)} of {len(found.changes)} resources differ from the program: {names}"
@@ -163,7 +163,7 @@ class Stack:
         return counts(self.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[ResourceChange], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
-        """As `progress.outcomes`."""
+        """See `progress.outcomes`."""
         return stack_progress.outcomes(plan, events)
 
     # -- updating --------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class Stack:
     def _update(
         self, plan: Plan[ResourceChange], preview: Preview, journal: Journal, *, back: bool = False
     ) -> Outcome:
-        """`up` with the plan that the preview saved, told and journalled as it goes."""
+        """Runs `up` with the preview's saved plan; shows and journals its progress."""
         subject = next(iter(plan.targets))
         progress = UpdateProgress(
             journal=journal,
@@ -216,8 +216,8 @@ class Stack:
         journal: Journal,
         names: Mapping[str, str] | None = None,
     ) -> Preview:
-        """What is left to do until `commit` is deployed, after what an earlier engine has left is cleared away, and
-        resources have the `names` (URN → URN) that were planned; None: those that are needed.
+        """The remaining changes until `commit` is deployed, after cleaning up what an earlier engine left, and after
+        the planned renames in `names` (URN → URN); None: as needed.
         """
         stack = self._stack(plan.request.expected(StackRequest))
         made: list[Workspace] = []

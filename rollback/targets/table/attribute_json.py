@@ -1,4 +1,4 @@
-"""DynamoDB items as the low-level client has them: written as JSON, read back, and compared. Pure."""
+"""DynamoDB items of the low-level client: written as JSON, read back, and compared. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SETS = ("SS", "NS")
 
 
 def text(item: Item) -> str:
-    """The item as one line of JSON, the same for equal items: a set has no order of its own."""
+    """The item as one line of JSON, the same for equal items: sets are sorted."""
     return json.dumps(
         {name: _written(value) for name, value in item.items()},
         sort_keys=True,
@@ -29,7 +29,7 @@ def written(item: Item | None) -> dict[str, Any] | None:
 
 
 def read(item: Item | None) -> dict[str, Any] | None:
-    """The item that `written` made JSON of, as the client takes it."""
+    """The item from the JSON of `written`, as the client takes it."""
     return None if item is None else {name: _read(value) for name, value in item.items()}
 
 
@@ -39,7 +39,7 @@ def fingerprint(item: Item) -> str:
 
 
 def same(one: Item | None, other: Item | None) -> bool:
-    """Whether both are the same item, or both none."""
+    """Whether both are the same item, or both None."""
     if one is None or other is None:
         return one is other
     return text(one) == text(other)
@@ -53,7 +53,7 @@ def key_of(item: Item, keys: Sequence[str]) -> dict[str, Any]:
 def expired(item: Item, ttl: str, now: float) -> bool:
     """Whether an item's time to live has passed: the attribute `ttl` holds seconds since 1970, as `now` does.
 
-    One that has passed more than five years ago is no time to live ("Using time to live",
+    A time more than five years ago is ignored ("Using time to live",
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html).
     """
     value = item.get(ttl, {}).get("N") if ttl else None

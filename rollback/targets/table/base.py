@@ -25,7 +25,7 @@ from rollback.targets.table.steps import Doing, Tables, TableStep
 
 
 class TableTarget:
-    """A target of a table. `clients` gives the restore role's clients; otherwise it is taken when needed."""
+    """A target of a table. `clients` returns the restore role's clients; without it the role is assumed when needed."""
 
     verb = "table"
     step = TableStep
@@ -61,11 +61,11 @@ class TableTarget:
         raise NotImplementedError
 
     def _run(self, plan: Plan[TableStep], journal: Journal, doing: Doing) -> Outcome:
-        """The steps in order. What was done after the lease was lost is taken back, where the record is being
+        """Executes the steps in order. A step done after the lease was lost is undone, if the record is being
         undone.
 
-        Nothing of a table has a fence: a process that was stopped right before a call makes it when it wakes
-        up, if what stands is again what it had expected. It finds out at its next journal entry.
+        Tables have no fencing: a process that was paused right before a call makes the call when it wakes
+        up, if the state is what it expects. It detects the lost lease at its next journal entry.
         """
         try:
             return steps.run(plan, journal, doing)
@@ -81,7 +81,7 @@ class TableTarget:
 
     @cached_property
     def _late(self) -> list[Callable[[], object]]:
-        """How to take back what was done and is not journalled yet."""
+        """Functions that undo what was done and is not journalled yet."""
         return []
 
     def again(self, plan: Plan[TableStep], rollback_id: str) -> Plan[TableStep]:  # noqa: ARG002 - the Protocol's
@@ -91,21 +91,21 @@ class TableTarget:
         return plan.refusals
 
     def keep(self, plan: Plan[TableStep], rollback_id: str) -> None:
-        """Nothing: the plan says it all, and a cutover's loss report is kept already."""
+        """Does nothing: the plan has everything, and a cutover's loss report is already stored."""
 
     def forget(
         self, plan: Plan[TableStep], rollback_id: str, events: Sequence[Event], *, ended: bool
     ) -> None:
-        """Nothing: a loss report is for people to read, too."""
+        """Does nothing: people may still need a loss report."""
 
     def publish(
         self, plan: Plan[TableStep], deployed: Mapping[str, Deployed], events: Sequence[Event]
     ) -> None:
-        """Nothing: after a restore callers have what they had, and a cutover's steps are about their parameter."""
+        """Does nothing: a restore does not change what callers use, and a cutover's steps write its parameter."""
 
     def counts(self, plan: Plan[TableStep], events: Sequence[Event]) -> Mapping[str, int]:
         return counts(steps.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[TableStep], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
-        """As `steps.outcomes`."""
+        """See `steps.outcomes`."""
         return steps.outcomes(plan, events)

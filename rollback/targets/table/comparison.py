@@ -1,8 +1,8 @@
-"""Compares two tables, however large: both are scanned once, in parallel, and nothing is kept in memory.
+"""Compares two tables of any size: both are scanned once, in parallel, with little memory.
 
-Each item becomes its key and a fingerprint, spread over files by the key's hash, so that an item's two sides
-meet in one small pair of files. Only the keys whose fingerprints differ are then read in full. The files hold
-keys, which may be personal data: they have no name, and are deleted with the process.
+Each item's key and fingerprint go to one of many files, selected by the key's hash, so that both sides of an item
+are in one small pair of files. Only items whose fingerprints differ are then read in full. The files contain
+keys, which may be personal data: they are unnamed, and deleted when the process ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rollback.targets.table import attribute_json
 from rollback.targets.table.attribute_json import Item
 
 ONLY_LIVE, ONLY_RESTORED, DIFFERENT, EXPIRED = "only_live", "only_restored", "different", "expired"
-# Two sides of so many files stay below the 256 that some systems allow a process to have open.
+# Twice this many files stay below the limit of 256 open files that some systems have.
 _FILES = 64
 _SEGMENTS = 4
 # BatchGetItem takes 100 keys
@@ -38,13 +38,13 @@ _TRIES = 10
 
 
 class Stopped(Exception):
-    """A person has asked to stop."""
+    """Raised after Ctrl-C."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemDifference:
-    """One key whose item is not the same in both tables; of `live` and `restored`, the one that has none is
-    None.
+    """One key whose item differs between the tables; `live` or `restored` is None if that table does not
+    have the item.
 
     Key and items as in `attribute_json.Item`; `kind` is ONLY_LIVE, ONLY_RESTORED, DIFFERENT or EXPIRED.
     """
@@ -59,8 +59,8 @@ class ItemDifference:
 class Comparison:
     """Compares `live` with `restored`; `keys` names the attributes of their primary key.
 
-    `ttl` is the attribute of the live table's time to live, or empty. `pause` is called for each page: it
-    raises where the work has to end. `counts` is complete once `differences` is exhausted: items of
+    `ttl` is the live table's time-to-live attribute, or empty. `pause` is called for each page; it
+    raises to stop the work. `counts` is complete when `differences` is exhausted: items of
     either side, and differences by kind.
     """
 
@@ -75,7 +75,7 @@ class Comparison:
     counts: Counter[str] = field(default_factory=Counter)
 
     def differences(self) -> Iterator[ItemDifference]:
-        """Every difference, in no particular order. Expired items are counted, not given."""
+        """Yields every difference, in no particular order. Expired items are only counted."""
         with ExitStack() as stack:
             live, restored = _Side(stack), _Side(stack)
             self._scan({self.live: live, self.restored: restored})
@@ -96,17 +96,17 @@ class Comparison:
         return dict(self.counts)
 
     def count(self, table: str) -> int:
-        """How many items a table has now."""
+        """The table's current number of items."""
         counter: Counter[str] = Counter()
         for answer in self._pages({"TableName": table, "Select": "COUNT"}):
             counter["items"] += answer["Count"]
         return counter["items"]
 
     def fetch(self, table: str, keys: Sequence[Item]) -> dict[str, Item]:
-        """Key as text (`attribute_json.text`) → item, of those of `keys` (at most 100) that a table has, read
+        """Key as text (`attribute_json.text`) → item, for those of `keys` (at most 100) that the table has, read
         consistently.
 
-        Raises `RollbackError` where the table keeps leaving keys unread.
+        Raises `RollbackError` where DynamoDB keeps returning unprocessed keys.
         """
         found: dict[str, Item] = {}
         asked: Any = {table: {"Keys": list(keys), "ConsistentRead": True}}
@@ -121,11 +121,13 @@ class Comparison:
                 return found
             self.budget.sleep(min(2.0, 0.05 * 2**attempt))
         raise RollbackError(
-            f"{table} keeps leaving keys unread.", code=Code.THROTTLED, next="Lower pace.readUnits."
+            f"DynamoDB keeps returning unprocessed keys for {table}.",
+            code=Code.THROTTLED,
+            next="Lower the setting pace.readUnits.",
         )
 
     def _looked_at(self, keys: Sequence[Item]) -> Iterator[ItemDifference]:
-        """Both sides of `keys` as they are now; what has become equal meanwhile is left out."""
+        """The current differences of `keys`, without those that have become equal."""
         live, restored = self.fetch(self.live, keys), self.fetch(self.restored, keys)
         for key in keys:
             name = attribute_json.text(key)
@@ -133,13 +135,13 @@ class Comparison:
             if attribute_json.same(here, there):
                 continue
             kind = DIFFERENT if here and there else ONLY_LIVE if here else ONLY_RESTORED
-            # What has expired is not written back, over a renewed item neither: it would be deleted with it.
+            # Expired items are not written back, not even over a renewed item: DynamoDB would delete it.
             if there and attribute_json.expired(there, self.ttl, self.now()):
                 kind = EXPIRED
             yield ItemDifference(kind=kind, key=key, live=here, restored=there)
 
     def _scan(self, sides: Mapping[str, _Side]) -> None:
-        """Reads both tables to their ends, several segments of each at a time; the first error ends all."""
+        """Reads both tables to their ends, several segments in parallel; the first error stops all."""
         over = threading.Event()
 
         def one(table: str, segment: int) -> None:
@@ -184,12 +186,12 @@ class Comparison:
             asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def _spend(self, units: float, read: Iterable[Item]) -> None:
-        """Pays for a read; where the service does not tell its units, by the size of what came."""
+        """Accounts for a read; without reported units, by the size of the items."""
         self.budget.spend(units or sum(len(attribute_json.text(item)) for item in read) / _UNIT)
 
 
 class _Side:
-    """One table's keys and fingerprints in files. Takes any thread."""
+    """One table's keys and fingerprints in files. Thread-safe."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._files: list[IO[bytes]] = [
@@ -210,7 +212,7 @@ class _Side:
                 self.count += len(part)
 
     def read(self, number: int) -> Iterator[tuple[str, str]]:
-        """Key and fingerprint of each item in one file."""
+        """Yields key and fingerprint of each item in one file."""
         file = self._files[number]
         file.seek(0)
         for line in file:
@@ -219,7 +221,7 @@ class _Side:
 
 
 def _meeting(live: Iterable[tuple[str, str]], restored: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """The keys whose fingerprints differ, or that only one side has."""
+    """Yields the keys whose fingerprints differ, or that only one side has."""
     left = dict(live)
     for key, mark in restored:
         if left.pop(key, None) != mark:

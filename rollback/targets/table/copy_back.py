@@ -1,9 +1,9 @@
-"""Writes a loss report's differences back into the live table, item by item, and never over somebody else's
+"""Writes a loss report's differences back into the live table, item by item, and never overwrites somebody else's
 change.
 
-Each write is conditional on the item being what the report saw. It is read right before, because a condition
-can ask whether attributes are as they were, but not whether there are others; then it is written on condition
-that all of them are still so.
+Each write requires that the item is as in the report. It is read right before, because a condition
+can check known attributes, but not whether there are others; then it is written on condition
+that all of them are unchanged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BATCH = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ItemChange:
-    """What is to become of one item: it must be `had` (None: absent), and becomes `wanted` (None: deleted).
+    """A change of one item: it must be `had` (None: absent), and becomes `wanted` (None: deleted).
     All as in `attribute_json.Item`.
     """
 
@@ -46,11 +46,11 @@ class ItemChange:
     wanted: Item | None
 
     def reversed(self) -> ItemChange:
-        """The way back."""
+        """The opposite change."""
         return ItemChange(key=self.key, had=self.wanted, wanted=self.had)
 
     def state_of(self, now: Item | None) -> str:
-        """The state of the item that is `now`: as WANTED, CHANGED by somebody else, or still UNDONE."""
+        """The state of the item `now`: WANTED, CHANGED by somebody else, or still UNDONE."""
         if attribute_json.same(now, self.wanted):
             return WANTED
         return UNDONE if attribute_json.same(now, self.had) else CHANGED
@@ -58,16 +58,16 @@ class ItemChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """A line of the report by its number, and what is to be done for it; None where nothing is."""
+    """A line of the report with its number, and its change; None if nothing is to be done."""
 
     number: int
     change: ItemChange | None
 
 
 def change(found: ItemDifference, *, delete_new: bool) -> ItemChange | None:
-    """What makes a difference go away: the restored item, in the place of what is there. Pure.
+    """The change that removes a difference: the restored item replaces the live one. Pure.
 
-    An item that only the live table has is new, and stays unless `delete_new`.
+    An item that only the live table has is new, and is kept unless `delete_new`.
     """
     if found.kind == ONLY_LIVE and not delete_new:
         return None
@@ -75,7 +75,7 @@ def change(found: ItemDifference, *, delete_new: bool) -> ItemChange | None:
 
 
 def batches(lines: Iterable[bytes], start: int, *, delete_new: bool) -> Iterator[list[Line]]:
-    """The report's lines from number `start` on, by the batch."""
+    """The report's lines from number `start`, in batches."""
     numbered = (
         Line(number=number, change=change(parsed(text), delete_new=delete_new))
         for number, text in enumerate(lines)
@@ -85,7 +85,7 @@ def batches(lines: Iterable[bytes], start: int, *, delete_new: bool) -> Iterator
 
 
 def wrote(events: Sequence[Event]) -> tuple[int, Counter[str]]:
-    """How many lines of the report a journal has through, and what became of them."""
+    """How many lines of the report are done according to a journal, and with which results."""
     through, counted = 0, Counter({WRITTEN: 0, ALREADY: 0, LEFT: 0})
     for batch in happened(events, Wrote):
         through = batch.through
@@ -96,12 +96,12 @@ def wrote(events: Sequence[Event]) -> tuple[int, Counter[str]]:
 
 
 def untouched(events: Sequence[Event]) -> set[int]:
-    """The lines whose items were never written, because they were changed or so already."""
+    """The lines whose items were not written, because they had been changed, or were already as wanted."""
     return {number for batch in happened(events, Wrote) for number in (*batch.left, *batch.already)}
 
 
 def condition(had: Item | None, key: Sequence[str]) -> dict[str, Any]:
-    """The part of a write that says what must be there: `{"ConditionExpression", "ExpressionAttributeNames",
+    """The condition of a write on the existing item: `{"ConditionExpression", "ExpressionAttributeNames",
     "ExpressionAttributeValues"}`, as PutItem and DeleteItem take it. `key` names the key's attributes. Pure.
     """
     if had is None:
@@ -121,7 +121,7 @@ def condition(had: Item | None, key: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class Writer:
-    """Writes into `table` at its budgets. `wrote` is called with each change that this process has made."""
+    """Writes into `table` within its budgets. `wrote` is called with each change that this process made."""
 
     client: Any
     table: str
@@ -131,12 +131,12 @@ class Writer:
     wrote: Callable[[ItemChange], None] = field(default=lambda _: None)
 
     def all(self, changes: Sequence[ItemChange]) -> list[str]:
-        """`write` of each, several at a time, in order."""
+        """Calls `write` for each in parallel; the results are in order."""
         with workers() as pool:
             return list(pool.map(self.write, changes))
 
     def write(self, wish: ItemChange) -> str:
-        """WRITTEN, ALREADY where it was so before, or LEFT where somebody has changed the item."""
+        """Returns WRITTEN, ALREADY if it was as wanted before, or LEFT if somebody has changed the item."""
         self.check()
         now = self._now(wish)
         if attribute_json.same(now, wish.wanted):
@@ -148,7 +148,7 @@ class Writer:
             "ReturnConsumedCapacity": "TOTAL",
             **condition(wish.had, list(wish.key)),
         }
-        # Once more: the read may have taken long.
+        # Checked again: the read may have taken long.
         self.check()
         with explained(f"writing an item of {self.table}"):
             try:
@@ -159,7 +159,7 @@ class Writer:
             except ClientError as error:
                 if code(error) != "ConditionalCheckFailedException":
                     raise
-                # Somebody was faster; or we were, and only the answer got lost.
+                # Somebody else was faster; or our write succeeded, and only the response was lost.
                 return WRITTEN if attribute_json.same(self._now(wish), wish.wanted) else LEFT
         self.wrote(wish)
         self.writes.spend(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 1))

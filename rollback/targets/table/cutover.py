@@ -1,10 +1,10 @@
-"""Gives callers what a restored table holds: by items copied back, or by a parameter that names the table.
+"""Cuts over to a restored table: by copying items back, or with a parameter that has the table's name.
 
-It is a rollback of its own, with its own approval, after a restore that is COMPLETE. It is bound to that
+It is a separate rollback with its own approval, after a restore that is COMPLETE. It is bound to that
 restore's loss report by the report's SHA-256: what is written back is exactly what was reported, into items
-that are still what the report saw. `copy-back` begins with a backup of the live table; items that only the
-live table has stay, unless `--delete-new`. `parameter` points the parameter that functions read to the
-restored table, and reports what the live one had got until then.
+that are still as in the report. `copy-back` starts with a backup of the live table; items that only the
+live table has are kept, unless `--delete-new`. `parameter` sets the parameter that functions read to the
+restored table, and reports what only the live table has.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class Cutover(TableTarget):
         return self._tables.clients("ssm")
 
     def plan(self, request: CutoverRequest) -> Plan[TableStep]:
-        """Raises `UsageError` for what is no restore, `Refused` for one that is not COMPLETE."""
+        """Raises `UsageError` if the record is not a restore, `Refused` if it is not COMPLETE."""
         table = steps.known(self._settings, request.table)
         if request.cutover not in (COPY_BACK, PARAMETER):
             raise UsageError(
-                "A cutover goes with the restore that it follows.", code=Code.OPTION_INVALID, next=HOW
+                "A cutover needs the restore that it follows.", code=Code.OPTION_INVALID, next=HOW
             )
         restore, report, compared = self._restored(table, request.restore)
         copy, at = restore.facts["copy"], restore.facts["at"]
@@ -116,7 +116,7 @@ class Cutover(TableTarget):
         return self._run(plan, journal, doing)
 
     def undo(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
-        """Reverts the items that were written, where nobody has changed them since; or the parameter."""
+        """Reverts the written items that nobody has changed since, or the parameter."""
         try:
             if plan.request.expected(CutoverRequest).cutover == COPY_BACK:
                 outcome = self._unwrite(plan, journal)
@@ -130,7 +130,7 @@ class Cutover(TableTarget):
         return outcome
 
     def verify(self, plan: Plan[TableStep]) -> Sequence[Check]:
-        """Every item of the report compared again; or what the parameter says, and the table it names."""
+        """Compares every item of the report again; or checks the parameter and its table."""
         table, copy = plan.facts["table"], plan.facts["copy"]
         if plan.request.expected(CutoverRequest).cutover == COPY_BACK:
             return [self._compared(plan)]
@@ -138,38 +138,38 @@ class Cutover(TableTarget):
         live, has = (table_settings.read(self._tables.dynamodb, name) for name in (table, copy))
         lacking = table_settings.named(table_settings.missing(live, has))
         return [
-            Check(check="parameter", ok=value == copy, detail=f"it says {value}"),
+            Check(check="parameter", ok=value == copy, detail=f"it is {value}"),
             Check(check="table", ok=table_settings.active(self._tables.dynamodb, copy), detail=copy),
-            Check(check="settings", ok=not lacking, detail=", ".join(lacking) or "as the live table's"),
+            Check(check="settings", ok=not lacking, detail=", ".join(lacking) or "same as the live table's"),
         ]
 
     # -- planning ------------------------------------------------------------------------------------
 
     def _restored(self, table: str, rollback_id: str) -> tuple[Plan[TableStep], LossReport, Compared]:
-        """The plan, the loss report and what it had found, of a restore that is COMPLETE."""
+        """The plan, the loss report and its counts of a restore that is COMPLETE."""
         opened = self._ledger.load(rollback_id)
         if opened.record.kind != Kind.TABLE:
             raise UsageError(
-                f"{rollback_id} has restored no table.",
+                f"{rollback_id} is not the restore of a table.",
                 code=Code.OPTION_INVALID,
                 next=f"rollback history --env {self._settings.environment} --kind table",
             )
         plan = opened.plan(TableStep)
         if (restored := plan.request.expected(TableRequest).table) != table:
-            raise UsageError(f"{rollback_id} has restored {restored}, not {table}.", code=Code.OPTION_INVALID)
+            raise UsageError(f"{rollback_id} restored {restored}, not {table}.", code=Code.OPTION_INVALID)
         found = steps.report_in(opened.events)
         if opened.record.status is not Status.COMPLETE or found is None:
             raise Refused(
-                f"{rollback_id} is {opened.record.status}: only a restore that is COMPLETE can be cut over to.",
+                f"{rollback_id} is {opened.record.status}: a cutover needs a restore that is COMPLETE.",
                 code=Code.WRONG_STATUS,
                 next=f"rollback show {rollback_id} --env {self._settings.environment}",
             )
         return plan, *found
 
     def _compared_last(self, subject: str, copy: str, restored: Compared) -> Compared:
-        """The newest comparison of the table with `copy`: that of the restore, or of a cutover since.
+        """The newest comparison of the table with `copy`: that of the restore, or of a later cutover.
 
-        Another one would read both tables in full, before an approval and again after it.
+        A new one would read both tables completely, before an approval and again after it.
         """
         for entry in self._ledger.timeline(verified=True):
             if entry.kind == "rollback" and subject in entry.services:
@@ -202,7 +202,7 @@ class Cutover(TableTarget):
         arn = made["BackupDetails"]["BackupArn"]
 
         def available() -> bool:
-            with explained(f"looking at the backup of {table}"):
+            with explained(f"reading the backup of {table}"):
                 description = client.describe_backup(BackupArn=arn)["BackupDescription"]
             return bool(description["BackupDetails"]["BackupStatus"] == "AVAILABLE")
 
@@ -210,8 +210,8 @@ class Cutover(TableTarget):
         return {"backup": arn}
 
     def _write_back(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
-        """Batch after batch. What is found done in the first one after a takeover was done by us."""
-        # Nothing is written upon a report that is not the one that was approved.
+        """Writes batch by batch. What is already done in the first batch after a takeover was done by this record."""
+        # Before any write: the report must be the approved one.
         self._tables.reports.check(self._report(plan))
         through, _ = wrote(journal.events)
         ours = has(journal.events, Writing)
@@ -244,13 +244,13 @@ class Cutover(TableTarget):
         return {"items": ", ".join(f"{count:,} {what}" for what, count in counted.items())}
 
     def _notice_left(self, journal: Journal, number: int, lines: Sequence[Any]) -> None:
-        """The keys of items that were left alone: people's data, and so beside the report."""
+        """Stores the keys of unchanged items beside the report, because they may be personal data."""
         if lines:
             keys = "".join(f"{attribute_json.text(line.change.key)}\n" for line in lines)
             self._tables.reports.put(journal.rollback_id, f"left-{number:09d}.jsonl", keys)
 
     def _unwrite(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
-        """The way back of every line that was, or may have been, written."""
+        """Undoes every line that was, or may have been, written."""
         if not has(journal.events, Writing):
             return Outcome()
         through, _ = wrote(journal.events)
@@ -267,11 +267,11 @@ class Cutover(TableTarget):
             ]
             left += writer.all(todo).count(LEFT)
             if batch[0].number >= through:
-                # The batch whose journal entry may have got lost was the last one that was begun.
+                # Only the last started batch may lack its journal entry.
                 break
         if not left:
             return Outcome()
-        why = f"{left} items have been changed since and are left as they are"
+        why = f"{left} items were changed by somebody else since and were not reverted"
         return Outcome(failures=(Failure(subject=plan.facts["table"], reason=why, foreign=True),))
 
     def _writer(self, plan: Plan[TableStep], journal: Journal) -> Writer:
@@ -286,7 +286,7 @@ class Cutover(TableTarget):
         )
 
     def _compared(self, plan: Plan[TableStep]) -> Check:
-        """Each item of the report as it is now: what was wanted, somebody's change since, or still undone."""
+        """Counts the report's items now: as wanted, changed by somebody else since, or not done."""
         table, counted = plan.facts["table"], Counter[str]()
         compared = self._tables.comparison(table, plan.facts["copy"])
         lines = self._tables.reports.lines(self._report(plan))
@@ -298,7 +298,7 @@ class Cutover(TableTarget):
                 counted.update(wish.state_of(now.get(attribute_json.text(wish.key))) for wish in part)
         detail = (
             f"{counted[WANTED]} of {sum(counted.values())} items are as restored, "
-            f"{counted[CHANGED]} somebody has changed, {counted[UNDONE]} are still as they were"
+            f"{counted[CHANGED]} were changed by somebody else, {counted[UNDONE]} are not done"
         )
         return Check(check="items", ok=not counted[UNDONE], detail=detail)
 
@@ -308,9 +308,7 @@ class Cutover(TableTarget):
         parameter = self._settings.names.table_parameter(plan.facts["table"])
         value = self._pointed(parameter)
         if value not in (plan.facts["stood"], plan.facts["copy"]):
-            raise RollbackError(
-                f"Somebody else has pointed {parameter} to {value}.", code=Code.CHANGED_BY_OTHERS
-            )
+            raise RollbackError(f"Somebody else has set {parameter} to {value}.", code=Code.CHANGED_BY_OTHERS)
         journal.append(Pointing(from_=plan.facts["stood"], to=plan.facts["copy"]))
         self._late.append(lambda: self._point_back(plan, journal))
         self._write_item(parameter, plan.facts["copy"])
@@ -325,7 +323,7 @@ class Cutover(TableTarget):
         if not begun or value == plan.facts["stood"]:
             return Outcome()
         if value != plan.facts["copy"]:
-            why = f"somebody else has pointed it to {value}"
+            why = f"somebody else has set it to {value}"
             return Outcome(failures=(Failure(subject=parameter, reason=why, foreign=True),))
         self._write_item(parameter, plan.facts["stood"])
         return Outcome()
@@ -355,13 +353,13 @@ def _notices(request: CutoverRequest, table: str, compared: Compared) -> list[st
     counts, known = compared.counts, f"as of {compared.at}, when the tables were compared"
     if request.cutover == PARAMETER:
         return [
-            f"Callers lose {counts[ONLY_LIVE]:,} items, which only {table} has ({known}).",
-            f"They see {counts[DIFFERENT]:,} in their old state ({known}).",
-            f"What is written to {table} until every function has read the parameter again is lost to them.",
+            f"Callers lose {counts[ONLY_LIVE]:,} items that only {table} has ({known}).",
+            f"They see {counts[DIFFERENT]:,} items in their old state ({known}).",
+            f"They also lose what is written to {table} until every function has read the parameter again.",
         ]
     return [
-        f"What only {table} has ({counts[ONLY_LIVE]:,} items {known}) is {kept}.",
-        "An item that somebody has changed since the loss report is not overwritten, and is reported.",
+        f"Items that only {table} has ({counts[ONLY_LIVE]:,} {known}) are {kept}.",
+        "Items that somebody has changed since the loss report are not overwritten, but reported.",
     ]
 
 
@@ -375,10 +373,10 @@ def _refusals(
         found.append(
             Refusal(
                 subject=parameter,
-                reason="there is no such parameter, so that no function reads it",
-                remedy=f"--cutover {COPY_BACK}, or declare it and have the functions of {table} read it",
+                reason="the parameter does not exist, so no function reads it",
+                remedy=f"--cutover {COPY_BACK}, or create the parameter and let the functions that use {table} read it",
             )
         )
     if pointed == copy:
-        found.append(Refusal(subject=parameter, reason=f"it names {copy} already"))
+        found.append(Refusal(subject=parameter, reason=f"it is already {copy}"))
     return found

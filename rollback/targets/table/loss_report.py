@@ -1,9 +1,9 @@
 """The loss report: every difference between a live and a restored table, stored in the state bucket.
 
-It holds personal data, and so it is kept encrypted in the environment's own bucket, never in the ledger and
-never on this machine: `rollback/<rollback id>/loss.jsonl` has one JSON line a difference, with both items;
-`loss.json` beside it the counts and the first keys of each kind. The record has the counts, the place and the
-SHA-256 of the lines, by which a later cutover is bound to exactly this report.
+It may contain personal data, so that it is stored encrypted in the environment's bucket, never in the ledger or
+on this machine: `rollback/<rollback id>/loss.jsonl` has one JSON line per difference, with both items;
+`loss.json` has the counts and the first keys of each kind. The record has the counts, the location and the
+SHA-256 of the lines, which binds a later cutover to exactly this report.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from rollback.core.errors import Code, RollbackError
 from rollback.targets.table import attribute_json
 from rollback.targets.table.comparison import ItemDifference
 
-# How many keys of each kind stand in the summary.
+# How many keys of each kind are in the summary.
 FIRST = 20
 _CHUNK = 1 << 20
-# One part after the other: what is in memory is one part.
+# Uploaded sequentially, so that only one part is in memory.
 _TRANSFER = TransferConfig(use_threads=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossReport:
-    """Where a report is, and what it must be: `lines` differences whose text has this SHA-256."""
+    """A report's location, number of `lines` (differences) and SHA-256."""
 
     key: str
     sha256: str
@@ -40,7 +40,7 @@ class LossReport:
 
 
 class _Text:
-    """Lines as a file that is read once, hashed on the way."""
+    """Lines as a file that can be read once; hashes them while reading."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
@@ -67,7 +67,7 @@ class _Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Reports:
-    """The reports of one environment. `account` is the one that the bucket must belong to."""
+    """The reports of one environment. `account` must be the bucket's owner."""
 
     client: Any
     bucket: str
@@ -80,7 +80,7 @@ class Reports:
         counts: Callable[[], Mapping[str, int]],
         name: str = "loss",
     ) -> LossReport:
-        """Streams the differences to the bucket. `counts` is asked when all of them are through."""
+        """Streams the differences to the bucket. `counts` is called after the last one."""
         first: dict[str, list[Any]] = defaultdict(list)
 
         def lines() -> Iterator[str]:
@@ -105,7 +105,7 @@ class Reports:
             self.client.put_object(Bucket=self.bucket, Key=key, Body=text.encode(), **self._guarded())
 
     def lines(self, report: LossReport) -> Iterator[bytes]:
-        """The report's lines. Raises `RollbackError` at the end where it is another than it was."""
+        """The report's lines. Raises `RollbackError` at the end if the report was changed."""
         found = hashlib.sha256()
         with explained(f"reading {report.key}"):
             try:
@@ -114,16 +114,16 @@ class Reports:
                 )
             except ClientError as error:
                 if code(error) in ("NoSuchKey", "404"):
-                    raise _other(report, "is gone") from error
+                    raise _other(report, "no longer exists") from error
                 raise
             for text in answer["Body"].iter_lines(chunk_size=_CHUNK, keepends=True):
                 found.update(text)
                 yield text
         if found.hexdigest() != report.sha256:
-            raise _other(report, "is not the one that was written")
+            raise _other(report, "was changed since it was written")
 
     def check(self, report: LossReport) -> None:
-        """Reads it through. Raises `RollbackError` where it is gone, or another than it was."""
+        """Reads the whole report. Raises `RollbackError` if it no longer exists, or was changed."""
         for _ in self.lines(report):
             pass
 
@@ -146,7 +146,7 @@ def line(found: ItemDifference) -> str:
 
 
 def parsed(text: bytes) -> ItemDifference:
-    """What `line` wrote."""
+    """Parses what `line` wrote."""
     found = json.loads(text)
     return ItemDifference(
         kind=found["kind"],
@@ -160,5 +160,5 @@ def _other(report: LossReport, why: str) -> RollbackError:
     return RollbackError(
         f"The loss report {report.key} {why}.",
         code=Code.LOSS_REPORT_DAMAGED,
-        next="Restore the table again: that makes a new one.",
+        next="Restore the table again, which writes a new report.",
     )

@@ -1,11 +1,11 @@
-"""Restores a table to a point in time, beside the live one, which is not touched.
+"""Restores a table to a point in time as a new table; the live table is not changed.
 
-The restored table gets the settings that a restore leaves out, and is compared with the live one item by
-item: the loss report says what going back would cost. To give it to callers is a second rollback with an
-approval of its own (`cutover`).
+The restored table gets the settings that a restore does not copy, and is compared with the live one item by
+item: the loss report shows what would be lost. The cutover is a second rollback with
+its own approval (`cutover`).
 
-The caller's role writes the record; everything that is done to tables and in the state bucket is done under
-the restore role, which may not touch the record.
+The caller's role writes the record; the restore role, which may not write the record, changes tables
+and writes to the state bucket.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class TableRestore(TableTarget):
         return self._tables.dynamodb
 
     def plan(self, request: TableRequest) -> Plan[TableStep]:
-        """Raises `UsageError` for a table, a time or a record that is none."""
+        """Raises `UsageError` for an unknown table, time or record."""
         table = steps.known(self._settings, request.table)
         at, notices = self._time(request.at)
         live = steps.described(self._dynamodb, table)
@@ -65,7 +65,7 @@ class TableRestore(TableTarget):
         subject = steps.subject(table)
         deployed = {subject: self._ledger.timeline().all_deployed.get(subject, table)}
         if deployed[subject] != table:
-            notices.append(f"What was restored last is {deployed[subject]}; this restores {table} itself.")
+            notices.append(f"The last restored table is {deployed[subject]}; this restores {table} itself.")
         return Plan(
             kind=self.kind,
             environment=self._settings.environment,
@@ -86,9 +86,9 @@ class TableRestore(TableTarget):
             notices=(
                 *notices,
                 restore_time.estimate(live.get("TableSizeBytes", 0), self._settings.pace.read_units),
-                f"A restored table lacks what a restore leaves out; given to it: {', '.join(lacking) or 'nothing'}.",
+                f"Settings that a restore does not copy, and that are added afterwards: {', '.join(lacking) or 'nothing'}.",
                 *table_settings.notices(self._dynamodb, table, live),
-                f"{table} itself stays as it is, and so do its callers.",
+                f"{table} and its callers are not changed.",
             ),
             refusals=tuple(refusals),
         )
@@ -102,7 +102,7 @@ class TableRestore(TableTarget):
         return self._run(plan, journal, doing)
 
     def undo(self, plan: Plan[TableStep], journal: Journal) -> Outcome:
-        """Deletes the restored table where this record has made it; callers have never had it."""
+        """Deletes the restored table if this record created it; callers never used it."""
         copy = plan.facts["copy"]
         if not has(journal.events, Restoring):
             return Outcome()
@@ -116,7 +116,7 @@ class TableRestore(TableTarget):
         return Outcome()
 
     def verify(self, plan: Plan[TableStep]) -> Sequence[Check]:
-        """The restored table is there, has the live one's settings, and as many items as the report says."""
+        """Checks that the restored table is ACTIVE, has the live one's settings, and as many items as the report says."""
         table, copy = plan.from_version, plan.facts["copy"]
         description = steps.described(self._dynamodb, copy)
         status = description["TableStatus"] if description else "gone"
@@ -128,24 +128,24 @@ class TableRestore(TableTarget):
             table_settings.missing(table_settings.read(self._dynamodb, table), has)
         )
         checks.append(
-            Check(check="settings", ok=not lacking, detail=", ".join(lacking) or "as the live table's")
+            Check(check="settings", ok=not lacking, detail=", ".join(lacking) or "same as the live table's")
         )
         return [*checks, self._counted(has.tags.get(OWNER_TAG, ""), copy)]
 
     # -- planning ------------------------------------------------------------------------------------
 
     def _time(self, to: str) -> tuple[datetime, list[str]]:
-        """The second that `to` means, and what has to be said about it."""
+        """The time of `to`, in whole seconds, and notices about it."""
         if to.startswith(BEFORE):
             record = self._ledger.load(to.removeprefix(BEFORE)).record
             at, _ = restore_time.parsed(record.initiated_at)
-            return at, [f"{restore_time.iso(at)} is when {record.rollback_id} ({record.kind}) began."]
+            return at, [f"{restore_time.iso(at)} is when {record.rollback_id} ({record.kind}) started."]
         if to.startswith(RELEASE):
             version = checked_version(to.removeprefix(RELEASE))
             entry = self._ledger.timeline(verified=True).release_of(version)
             if entry is None:
                 raise UsageError(
-                    f"There is no release {version!r}.",
+                    f"No release {version!r} is recorded.",
                     code=Code.UNKNOWN_RELEASE,
                     next=f"rollback release list --env {self._settings.environment}",
                 )
@@ -165,8 +165,8 @@ class TableRestore(TableTarget):
             refusals.append(
                 Refusal(
                     subject=copy,
-                    reason="it exists already, and may have been written to since it was restored",
-                    remedy="use it with --to restored:ROLLBACK_ID, delete it, or name another second",
+                    reason="it already exists, and may have been written to since it was restored",
+                    remedy="use it with --to restored:ID, delete it, or select another second",
                 )
             )
         return refusals
@@ -174,7 +174,7 @@ class TableRestore(TableTarget):
     # -- doing ---------------------------------------------------------------------------------------
 
     def _restore(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
-        """Begins the restore, or finds the one that this record has begun, and waits for its end."""
+        """Starts the restore, or finds the one that this record started, and waits for its end."""
         table, copy = plan.from_version, plan.facts["copy"]
         at, _ = restore_time.parsed(plan.facts["at"])
         begun = has(journal.events, Restoring)
@@ -190,12 +190,12 @@ class TableRestore(TableTarget):
                         SourceTableName=table, TargetTableName=copy, RestoreDateTime=at
                     )
                 except ClientError as error:
-                    # An answer that got lost, asked for again.
+                    # A retry after a lost response.
                     if code(error) not in _EXISTS:
                         raise
             description = steps.described(self._dynamodb, copy)
         if not begun or not self._made_from(description or {}, table, at):
-            raise RollbackError(f"{copy} was made by somebody else.", code=Code.CHANGED_BY_OTHERS)
+            raise RollbackError(f"{copy} was created by somebody else.", code=Code.CHANGED_BY_OTHERS)
         if self._late:
             journal.append(Restored(copy=copy))
             self._late.clear()
@@ -203,7 +203,7 @@ class TableRestore(TableTarget):
         return {"copy": copy}
 
     def _made_from(self, description: Mapping[str, Any], table: str, at: datetime) -> bool:
-        """Whether a restored table says that it is this one; one that says nothing is not doubted."""
+        """Whether a restored table is the one of this plan; true if its description does not say."""
         summary = description.get("RestoreSummary")
         if not summary:
             return True
@@ -220,7 +220,7 @@ class TableRestore(TableTarget):
 
         given = lacking()
         table_settings.give(self._dynamodb, copy, given, journal, self._sleep)
-        # Tags and the like appear with a delay.
+        # Tags and other settings appear with a delay.
         until(lambda: not table_settings.named(lacking()), journal, self._sleep)
         return {"given": ", ".join(table_settings.named(given))}
 
@@ -239,10 +239,10 @@ class TableRestore(TableTarget):
         at, _ = restore_time.parsed(plan.facts["at"])
         if not self._made_from(description, plan.from_version, at):
             raise RollbackError(
-                f"{copy} was made by somebody else and is left as it is.", code=Code.CHANGED_BY_OTHERS
+                f"{copy} was created by somebody else and was not deleted.", code=Code.CHANGED_BY_OTHERS
             )
         if description["TableStatus"] != "DELETING":
-            # A table that is being made or changed cannot be deleted.
+            # A table that is being created or updated cannot be deleted.
             until(lambda: table_settings.active(self._dynamodb, copy), journal, self._sleep)
             with explained(f"deleting {copy}"):
                 if description.get("DeletionProtectionEnabled"):
@@ -252,14 +252,14 @@ class TableRestore(TableTarget):
         until(lambda: steps.described(self._dynamodb, copy) is None, journal, self._sleep)
 
     def _counted(self, rollback_id: str, copy: str) -> Check:
-        """Whether the copy holds what the loss report of the record that made it names."""
+        """Checks the copy's number of items against the loss report of the record that created it."""
         if not rollback_id:
-            return Check(check="items", ok=False, detail=f"{copy} does not say which record made it")
+            return Check(check="items", ok=False, detail=f"{copy} has no tag of the record that created it")
         found = steps.report_in(self._ledger.load(rollback_id).events)
         if found is None:
             return Check(check="items", ok=False, detail=f"{rollback_id} has no loss report")
         counts = found[1].counts
         items, expected = self._tables.comparison(copy, copy).count(copy), counts["restored_items"]
-        # What has expired goes by itself.
+        # DynamoDB deletes expired items at any time.
         passed = expected - counts[EXPIRED] <= items <= expected
         return Check(check="items", ok=passed, detail=f"{items:,} of {expected:,} items")

@@ -1,4 +1,4 @@
-"""To which second a table is restored: parses what a person typed, and checks it against the recovery window.
+"""The time to restore a table to: parses what was typed, and checks it against the recovery window.
 Pure.
 """
 
@@ -18,10 +18,10 @@ HOW = (
 
 
 def parsed(text: str) -> tuple[datetime, str]:
-    """A time in UTC, whole seconds, and a notice of how it was read (empty where there is nothing to note).
+    """A time in UTC, in whole seconds, and a notice about its interpretation (may be empty).
 
-    A fraction of a second is dropped, never rounded up: the state just before is meant. Raises `UsageError`
-    for what is no time.
+    Fractions of a second are dropped, never rounded up. Raises `UsageError`
+    for an invalid time.
     """
     try:
         time = datetime.fromisoformat(text)
@@ -31,7 +31,7 @@ def parsed(text: str) -> tuple[datetime, str]:
         raise UsageError(f"{text[:80]!a} is not a valid time.", code=Code.OPTION_INVALID, next=HOW) from None
     notice = ""
     if time.tzinfo is None:
-        time, notice = time.replace(tzinfo=UTC), f"{text} names no zone and is taken as UTC."
+        time, notice = time.replace(tzinfo=UTC), f"{text} has no time zone; UTC is assumed."
     return time.astimezone(UTC).replace(microsecond=0), notice
 
 
@@ -41,51 +41,51 @@ def iso(time: datetime) -> str:
 
 
 def copy_name(table: str, time: datetime) -> str:
-    """What the restored table is called: the same for the same second, so that a plan is stable."""
+    """The restored table's name: the same for the same second, so that plans are reproducible."""
     return f"{table}-restore-{time:%Y%m%dt%H%M%S}"
 
 
 def refusal(table: str, time: datetime, window: Window, now: datetime) -> Refusal | None:
-    """Why `table` cannot go back to `time`; None where it can. The window is never stretched."""
+    """Why `table` cannot be restored to `time`; None if it can."""
     if window.earliest is None or window.latest is None:
         return Refusal(
             subject=table,
-            reason="point-in-time recovery is off, so that no second of it can be restored",
-            remedy="switch it on for the next time; now only a backup helps (aws dynamodb list-backups)",
+            reason="point-in-time recovery is disabled, so it cannot be restored to any time",
+            remedy="use a backup (aws dynamodb list-backups), and enable point-in-time recovery",
         )
     if time < window.earliest:
         return Refusal(
             subject=table,
-            reason=f"{iso(time)} is before {iso(window.earliest)}, the earliest second that can be restored",
+            reason=f"{iso(time)} is before {iso(window.earliest)}, the earliest restorable time",
             remedy=f"--to {iso(window.earliest)} or later",
         )
     if time > window.latest:
         behind = max(0, round((now - window.latest).total_seconds()))
         return Refusal(
             subject=table,
-            reason=f"{iso(time)} is after {iso(window.latest)}, the latest second that can be restored "
-            f"({behind // 60} min {behind % 60} s behind now)",
+            reason=f"{iso(time)} is after {iso(window.latest)}, the latest restorable time "
+            f"({behind // 60} min {behind % 60} s ago)",
             remedy=f"--to {iso(window.latest)} or earlier, or wait",
         )
     return None
 
 
 def compare_seconds(size_bytes: int, read_units: float) -> float:
-    """Seconds that comparing a table of that size with its copy takes at a budget of read units a second.
+    """The seconds to compare a table of this size with its copy, at a budget of read units per second.
 
-    Both are read through consistently, one read unit each 4 KB ("DynamoDB read and write operations",
+    Both are read completely and consistently, one read unit per 4 KB ("DynamoDB read and write operations",
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html).
     """
     return 2 * -(-size_bytes // 4096) / read_units
 
 
 def estimate(size_bytes: int, read_units: float) -> str:
-    """How long it will take, and where that is known from."""
+    """The estimated duration, with its source."""
     seconds = compare_seconds(size_bytes, read_units)
     notice = f"{seconds / 60:,.0f} minutes" if seconds > 120 else f"{seconds:.0f} seconds"  # noqa: PLR2004 - minutes from two
     return (
-        "The restore takes less than an hour in 95 of 100 cases, by its partitions more than by its size "
-        '(Developer Guide, "Backup and restore: how it works"); comparing '
-        f"2 × {size_bytes / 2**20:,.1f} MB at {read_units:,.0f} read units a second about {notice}. "
+        "The restore takes less than an hour in 95 of 100 cases, and depends more on partitions than on size "
+        '(Developer Guide, "Backup and restore: how it works"); the comparison of '
+        f"2 × {size_bytes / 2**20:,.1f} MB at {read_units:,.0f} read units per second takes about {notice}. "
         "DynamoDB updates the size about every six hours."
     )

@@ -32,15 +32,15 @@ from rollback.targets.table.comparison import (
 from rollback.targets.table.events import CutoverUndone, RestoreUndone, StepDone
 from rollback.targets.table.loss_report import LossReport, Reports
 
-# Seconds between two looks at what the service is doing: soon at first, then seldom.
+# Seconds between two checks of a service operation: short at first, then longer.
 _FIRST_LOOKS, _LOOK = (1, 1, 2, 3), 5
-# Of what a table is provisioned with, so much is left to its callers.
+# The share of a provisioned table's capacity that is left for its callers.
 _SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableStep:
-    """One thing that is done for a table: the verb (`do`), what it is done to (`on`), and more in words."""
+    """One step for a table: the action (`do`), its object (`on`), and details."""
 
     do: str
     on: str
@@ -56,7 +56,7 @@ class TableStep:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What a plan shows of it."""
+        """The lines shown in a plan."""
         return (f"{self.subject}: {self.detail}",)
 
 
@@ -77,18 +77,18 @@ class Tables:
         return Reports(client=self.clients("s3"), bucket=names.state_bucket, account=self.settings.account)
 
     def description(self, table: str) -> Mapping[str, Any]:
-        """The `Table` of DescribeTable's answer, as `described` gives it. Raises `RollbackError` where there
+        """The `Table` of a DescribeTable response, as in `described`. Raises `RollbackError` where there
         is no such table.
         """
         found = described(self.dynamodb, table)
         if found is None:
-            raise RollbackError(f"{table} is gone.", code=Code.UNKNOWN_TABLE)
+            raise RollbackError(f"Table {table} no longer exists.", code=Code.UNKNOWN_TABLE)
         return found
 
     def comparison(self, live: str, restored: str, journal: Journal | None = None) -> Comparison:
         """A comparison of a live table with a restored one, at the read budget.
 
-        It raises `LeaseLost`, or `Stopped` where a person asks to stop.
+        It raises `LeaseLost`, or `Stopped` on Ctrl-C.
         """
 
         def pause() -> None:
@@ -109,11 +109,11 @@ class Tables:
         )
 
     def reported(self, live: str, restored: str, journal: Journal) -> dict[str, Any]:
-        """Compares and writes the loss report; what the journal records of it: `{"report": Report, "counts":
+        """Compares and writes the loss report; returns what the journal records: `{"report": Report, "counts":
         {kind: number}, "loss": <in words>, "kept": "s3://…"}`.
         """
         compared = self.comparison(live, restored, journal)
-        # One who was stopped while writing it must not write over that of who has taken over.
+        # A process that lost its lease must not overwrite the report of its successor.
         name = f"loss-{journal.tag.rpartition('/')[2]}" if journal.taken_over else "loss"
         report = self.reports.write(journal.rollback_id, compared.differences(), compared.counted, name)
         counts = compared.counted()
@@ -129,20 +129,20 @@ class Compared:
     at: str
 
 
-# `TableStep.do` → what does such a step, and gives the JSON values that its `done` event has beside `step`.
+# `TableStep.do` → the function of the step; returns JSON values for its `done` event, beside `step`.
 Doing = Mapping[str, Callable[[TableStep, Journal], Mapping[str, Any]]]
 
 
 def known(settings: Settings, table: str) -> str:
-    """`table` if it is one that may be restored. Raises `UsageError` otherwise."""
+    """Returns `table` if it may be restored. Raises `UsageError` otherwise."""
     if not settings.tables:
         raise UsageError(
-            f"{settings.environment} has no table that can be restored: the setting `tables` names none.",
+            f"{settings.environment} has no table that can be restored (setting `tables`).",
             code=Code.NOT_CONFIGURED,
         )
     if table not in settings.restorable:
         raise UsageError(
-            f"{table[:80]!a} is not a table that can be restored here.",
+            f"{table[:80]!a} is not in the setting `tables`, so it cannot be restored.",
             code=Code.UNKNOWN_TABLE,
             next=f"--table {' or '.join(settings.restorable)}",
         )
@@ -150,17 +150,17 @@ def known(settings: Settings, table: str) -> str:
 
 
 def subject(table: str) -> str:
-    """What the timeline calls a table."""
+    """A table's name in the timeline."""
     return f"@table/{table}"
 
 
 def domain(table: str) -> str:
-    """What a rollback of a table locks."""
+    """The lease's domain for a table."""
     return f"table#{table}"
 
 
 def run(plan: Plan[TableStep], journal: Journal, doing: Doing) -> Outcome:
-    """The steps in order; what each gives goes into the journal with it, and it is not done again."""
+    """Executes the steps in order and journals each with its result, so that it is not repeated."""
     done = finished(journal.events)
     for number, step in enumerate(plan.steps, start=1):
         if step.subject not in done:
@@ -214,7 +214,7 @@ def outcomes(plan: Plan[TableStep], events: Sequence[Event]) -> list[dict[str, A
 
 
 class Waiting(Protocol):
-    """Of a journal, what matters to somebody who waits."""
+    """The part of a journal that waiting needs."""
 
     def check(self) -> None: ...
     def stopping(self) -> bool: ...
@@ -222,19 +222,19 @@ class Waiting(Protocol):
 
 @dataclass(frozen=True)
 class Unheld:
-    """For undoing after the lease was lost: it is known to be lost, so `check` does not raise."""
+    """For an undo after the lease was lost: `check` does not raise."""
 
     journal: Journal
 
     def check(self) -> None:
-        """It is lost, and known to be."""
+        """Does nothing."""
 
     def stopping(self) -> bool:
         return self.journal.stopping()
 
 
 def until(ready: Callable[[], bool], journal: Waiting, sleep: Callable[[float], None]) -> None:
-    """Looks until `ready`. Raises `Stopped` where a person asks to stop."""
+    """Waits until `ready`. Raises `Stopped` on Ctrl-C."""
     waits = itertools.chain(_FIRST_LOOKS, itertools.repeat(_LOOK))
     while not ready():
         for _ in range(next(waits)):
@@ -245,7 +245,7 @@ def until(ready: Callable[[], bool], journal: Waiting, sleep: Callable[[float], 
 
 
 def described(client: Any, table: str) -> Mapping[str, Any] | None:
-    """The `Table` of DescribeTable's answer, `{"TableName", "KeySchema", "CreationDateTime", …}`
+    """The `Table` of a DescribeTable response, `{"TableName", "KeySchema", "CreationDateTime", …}`
     (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html); None where
     there is no such table.
     """
@@ -260,12 +260,12 @@ def described(client: Any, table: str) -> Mapping[str, Any] | None:
 
 
 def creation_time(description: Mapping[str, Any]) -> str:
-    """Creation time; distinguishes recreated tables with the same name. `description` is of `described`."""
+    """The creation time, which distinguishes a recreated table of the same name. `description` is of `described`."""
     return str(description["CreationDateTime"].astimezone(UTC).isoformat())
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """The counts of a comparison as a person reads them."""
+    """The counts of a comparison as text."""
     return (
         f"{counts[DIFFERENT]:,} different, {counts[ONLY_LIVE]:,} only live, {counts[ONLY_RESTORED]:,} only "
         f"restored (and {counts[EXPIRED]:,} expired) of {counts['live_items']:,} and {counts['restored_items']:,}"
@@ -273,9 +273,9 @@ def counted(counts: Mapping[str, int]) -> str:
 
 
 def within(units: float, table: Mapping[str, Any], what: str) -> float:
-    """A budget in capacity units a second that leaves a provisioned table at least half of its capacity.
+    """A budget in capacity units per second that leaves a provisioned table at least half of its capacity.
 
-    `table` is of `described`, `what` is ReadCapacityUnits or WriteCapacityUnits; on demand there is no such
+    `table` is of `described`, `what` is ReadCapacityUnits or WriteCapacityUnits; on-demand tables have no such
     limit.
     """
     provisioned = table.get("ProvisionedThroughput", {}).get(what, 0)

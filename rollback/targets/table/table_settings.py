@@ -1,10 +1,10 @@
-"""The settings that a restored table lacks, and how it gets the same as the live one has.
+"""The settings that a restored table lacks, and how they are copied from the live one.
 
-A restore brings the items, the indexes, the capacity and the encryption; tags, time to live, streams,
-point-in-time recovery, deletion protection, autoscaling, alarms and policies it does not
+A restore copies items, indexes, capacity and encryption, but not tags, time to live, streams,
+point-in-time recovery, deletion protection, autoscaling, alarms and policies
 (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreTableToPointInTime.html). The last
-three are not given but reported: an alarm and a policy name their table, and IAM cannot tell one table's
-autoscaling from another's, so that a role that may give it could rescale every table of the account.
+three are only reported: an alarm and a policy refer to their table by name, and IAM cannot tell one table's
+autoscaling from another's, so that a role that may set it could rescale every table of the account.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from rollback.core.errors import Code, RollbackError
 from rollback.targets.base import Journal
 from rollback.targets.table.steps import described, time_to_live, until
 
-# By which a restored table is known to be a record's own.
+# The tag that marks a restored table as a record's.
 OWNER_TAG = "rollback-id"
 _RESERVED = "aws:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableSettings:
-    """The settings of a table that can be given to another. `tags` maps tag keys to values; `stream` is the
+    """The settings of a table that can be copied to another. `tags` maps tag keys to values; `stream` is the
     view type, or empty; `recovery` is how many days point-in-time recovery reaches back, 0 where it is off.
     """
 
@@ -40,10 +40,10 @@ class TableSettings:
 
 
 def read(client: Any, table: str) -> TableSettings:
-    """What a table has. Raises `RollbackError` where it is gone."""
+    """Reads a table's settings. Raises `RollbackError` if it no longer exists."""
     description = described(client, table)
     if description is None:
-        raise RollbackError(f"{table} is gone.", code=Code.UNKNOWN_TABLE)
+        raise RollbackError(f"Table {table} no longer exists.", code=Code.UNKNOWN_TABLE)
     with explained(f"reading the tags of {table}"):
         every = client.get_paginator(operation_name="list_tags_of_resource")
         pages = every.paginate(ResourceArn=description["TableArn"])
@@ -59,7 +59,7 @@ def read(client: Any, table: str) -> TableSettings:
 
 
 def missing(live: TableSettings, copy: TableSettings) -> TableSettings:
-    """What `live` has and `copy` has not, or has otherwise. Pure."""
+    """The settings of `live` that `copy` lacks or has with other values. Pure."""
     return TableSettings(
         tags={name: value for name, value in live.tags.items() if copy.tags.get(name) != value},
         time_to_live=live.time_to_live if live.time_to_live != copy.time_to_live else "",
@@ -70,7 +70,7 @@ def missing(live: TableSettings, copy: TableSettings) -> TableSettings:
 
 
 def named(settings: TableSettings) -> list[str]:
-    """The settings that are there, in words."""
+    """The settings that are present, in words."""
     return [
         f"{entry.name.replace('_', ' ')}{f' ({value})' if type(value) in (str, int) else ''}"
         for entry in fields(settings)
@@ -79,38 +79,38 @@ def named(settings: TableSettings) -> list[str]:
 
 
 def notices(client: Any, table: str, description: Mapping[str, Any]) -> list[str]:
-    """What of a table a copy will not have, in sentences. `description` is of `steps.described`. Raises
+    """Notices about what a copy will not have. `description` is of `steps.described`. Raises
     `RollbackError` where it cannot be read.
     """
-    found = [f"Alarms and triggers watch {table}, and will not watch its copy."]
+    found = [f"Alarms and triggers of {table} are not copied to the restored table."]
     with explained(f"reading the resource policy of {table}"):
         try:
             client.get_resource_policy(ResourceArn=description["TableArn"])
-            found.append(f"{table} has a resource policy, which names it: its copy will have none.")
+            found.append(f"The resource policy of {table} is not copied to the restored table.")
         except ClientError as error:
             if code(error) not in ("PolicyNotFoundException", "ResourceNotFoundException"):
                 raise
     if description.get("ProvisionedThroughput", {}).get("ReadCapacityUnits"):
-        found.append(f"Autoscaling of {table} is not given to its copy, which keeps the capacity of now.")
+        found.append(f"Autoscaling of {table} is not copied: the restored table keeps the current capacity.")
     return found
 
 
 def give(
     client: Any, copy: str, lacking: TableSettings, journal: Journal, sleep: Callable[[float], None]
 ) -> None:
-    """Gives `copy` what it lacks, one change at a time: a table that is being updated takes no other. Raises
-    `RollbackError` where one cannot be given.
+    """Adds missing settings to `copy`, one at a time: a table that is being updated accepts no other update. Raises
+    `RollbackError` where one cannot be set.
     """
     description = described(client, copy)
     if description is None:
-        raise RollbackError(f"{copy} is gone.", code=Code.UNKNOWN_TABLE)
+        raise RollbackError(f"Table {copy} no longer exists.", code=Code.UNKNOWN_TABLE)
 
     def updated(**change: Any) -> None:
         with explained(f"updating {copy}"):
             client.update_table(TableName=copy, **change)
         until(lambda: active(client, copy), journal, sleep)
 
-    with explained(f"giving {copy} its settings"):
+    with explained(f"copying the settings to {copy}"):
         if lacking.tags:
             tags = [{"Key": name, "Value": value} for name, value in lacking.tags.items()]
             client.tag_resource(ResourceArn=description["TableArn"], Tags=tags)
@@ -128,9 +128,9 @@ def give(
 
 
 def _recoverable(client: Any, table: str, days: int) -> bool:
-    """Switches point-in-time recovery on; False where a table is too new for it."""
+    """Enables point-in-time recovery; False if the table is too new for it."""
     wanted = {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": days}
-    with explained(f"switching on the recovery of {table}"):
+    with explained(f"enabling point-in-time recovery of {table}"):
         try:
             client.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=wanted)
         except ClientError as error:
@@ -141,11 +141,11 @@ def _recoverable(client: Any, table: str, days: int) -> bool:
 
 
 def active(client: Any, table: str) -> bool:
-    """Whether a table can be used; a restored one once all its items are there. Raises `RollbackError` where
-    it is gone.
+    """Whether a table is ACTIVE; a restored one is when all its items are restored. Raises `RollbackError` if
+    it no longer exists.
     """
     description = described(client, table)
     if description is None:
-        raise RollbackError(f"{table} is gone.", code=Code.UNKNOWN_TABLE)
+        raise RollbackError(f"Table {table} no longer exists.", code=Code.UNKNOWN_TABLE)
     restoring = description.get("RestoreSummary", {}).get("RestoreInProgress", False)
     return description["TableStatus"] == "ACTIVE" and not restoring

@@ -1,4 +1,4 @@
-"""Applies a saved plan under a record's journal, and cleans up after an apply that was killed."""
+"""Applies a saved plan with a record's journal, and cleans up after a killed apply."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _SINCE = (Applying.kind, ApplyEnded.kind, TerraformAdopted.kind)
 
 @dataclass(kw_only=True)
 class _ApplyJournal:
-    """Journals what an apply tells: its process, its lock, and in batches what it has changed."""
+    """Journals an apply's output: its process, its lock, and in batches its changes."""
 
     journal: Journal
     kind: str
@@ -69,7 +69,7 @@ class _ApplyJournal:
                     self.journal.append(StateLocked(id=held.id, who=held.who))
             elif line.get("type") == "apply_complete":
                 self._add(line["hook"])
-        # The id of what was made is known nowhere else until Terraform writes its state, minutes later maybe.
+        # Until Terraform writes its state, possibly minutes later, only this has the id of a created object.
         if any(item.action == "create" for item in self._batch.waiting):
             self.flush()
         self._batch.flush_if_due()
@@ -88,7 +88,7 @@ class _ApplyJournal:
 def apply(
     work: Work, bucket: StateBucket, plan: Plan[ResourceChange], journal: Journal, kind: str
 ) -> Outcome:
-    """Applies the folder's saved plan; `kind` says whether that is towards `plan` or back from it."""
+    """Applies the folder's saved plan; `kind` says whether this is the execution of `plan` or its undo."""
     done = plan_json.moved(plan, journal.events) if kind == CHANGED else set()
     reporter = _ApplyJournal(
         journal=journal, kind=kind, bucket=bucket, sha256=work.sha256(work.saved), done=done
@@ -105,18 +105,18 @@ def apply(
     if asked and journal.stopping():
         return Outcome(interrupted=True)
     if asked:
-        reason = f"it did not end within {work.seconds / 60:.0f} minutes and was stopped"
+        reason = f"it did not finish within {work.seconds / 60:.0f} minutes and was stopped"
         return Outcome(failures=(Failure(subject=DOMAIN, reason=reason),))
     return Outcome(failures=tuple(_failure(one, reporter.touched) for one in ended.diagnostics))
 
 
 def begun(events: Sequence[Event]) -> Process | None:
-    """The process of the newest apply, if there was any."""
+    """The process of the last apply, if there was one."""
     return next((one.process for one in happened(reversed(events), Applying)), None)
 
 
 def touched(events: Sequence[Event]) -> bool:
-    """Whether an apply may have changed anything: it reported so, or was killed before it could."""
+    """Whether an apply may have changed anything: it reported a change, or was killed before it could."""
     last = next((event for event in reversed(events) if event.kind in (Applying.kind, ApplyEnded.kind)), None)
     if last is not None and last.kind == Applying.kind:
         return True
@@ -124,7 +124,7 @@ def touched(events: Sequence[Event]) -> bool:
 
 
 def overtaken(events: Sequence[Event], state: Mapping[str, Any]) -> bool:
-    """Whether somebody else has written the `state` (its JSON) since this record's last apply, as far as
+    """Whether somebody else has written the `state` (its JSON) since this record's last apply, if
     known.
     """
     last = next((e for e in reversed(events) if e.kind in _SINCE), None)
@@ -135,11 +135,11 @@ def overtaken(events: Sequence[Event], state: Mapping[str, Any]) -> bool:
 
 
 def unlock(work: Work, held: StateLock | None, journal: Journal, confirmed: str) -> None:
-    """Removes the state's lock, where this record's journal names it and the apply that took it has ended.
+    """Removes the state's lock, if it is in this record's journal and the apply that took it has ended.
 
-    That is known where it ran on this machine, or in a CI run that has ended; of another machine's process a person
-    has to confirm it (`confirmed`, HOST:PID), and of a lock that the journal does not name, too (`confirmed`, the
-    lock's id): somebody may be at work by hand, under the same name and on the same machine. Raises `Refused` for any
+    That is known for this machine, and for a CI run that has ended; for a process on another machine a person
+    must confirm it (`confirmed`, HOST:PID), and so for a lock that is not in the journal (`confirmed`, the
+    lock's id): somebody may be working by hand, under the same name and on the same machine. Raises `Refused` for any
     other lock.
     """
     if (process := begun(journal.events)) is not None and process.is_here:
@@ -157,7 +157,7 @@ def unlock(work: Work, held: StateLock | None, journal: Journal, confirmed: str)
 
 
 def _took(held: StateLock, events: Sequence[Event]) -> Applying | None:
-    """The apply of this record that took a lock, where the journal names it."""
+    """The apply of this record that took a lock, if the journal has it."""
     took: Applying | None = None
     for event in events:
         if event.kind == Applying.kind:
@@ -169,22 +169,25 @@ def _took(held: StateLock, events: Sequence[Event]) -> Applying | None:
 
 def _locked(held: StateLock, took: Applying | None) -> Refused:
     if took is None:
-        what, name = f"{held}, which this record's journal does not name", held.id
+        what, name = f"{held}, which is not in this record's journal", held.id
     else:
-        what, name = f"this record's apply, process {took.process}, which may be alive", str(took.process)
+        what, name = (
+            f"this record's apply, process {took.process}, which may still be running",
+            str(took.process),
+        )
     return Refused(
         f"The Terraform state is locked by {what}.",
         code=Code.STATE_LOCKED,
         changed="This command changed nothing.",
-        next=f"Make sure that it is dead; then the same command with --confirm-dead {name}",
+        next=f"Make sure that this process has ended, then run the same command with --confirm-dead {name}",
     )
 
 
 def adopt(work: Work, state: Mapping[str, Any], lost: Mapping[str, str], journal: Journal) -> None:
-    """Imports into the state what a killed apply had created and could not write there any more.
+    """Imports into the state what a killed apply created and could not write to it.
 
-    `state` is its JSON; `lost` maps addresses to ids. What cannot be imported is journalled, too: the plan
-    that follows shows what comes of it.
+    `state` is its JSON; `lost` maps addresses to ids. What cannot be imported is journalled, too: the next plan
+    shows the consequences.
     """
     known = plan_json.addresses(state)
     for address, identifier in lost.items():
@@ -194,10 +197,10 @@ def adopt(work: Work, state: Mapping[str, Any], lost: Mapping[str, str], journal
 
 def _failure(diagnostic: Diagnostic, touched_any: bool) -> Failure:  # noqa: FBT001 - private
     if diagnostic.summary == "Saved plan is stale":
-        reason = "the saved plan is stale: somebody has changed the Terraform state since it was made"
+        reason = "the saved plan is stale: the Terraform state was changed since it was made"
         return Failure(subject=DOMAIN, reason=reason, refused=True)
     if diagnostic.summary == "Error acquiring the state lock":
         holder_name = re.search(r"Who:\s+(\S+)", diagnostic.detail)
-        reason = f"the Terraform state is locked by somebody else: {holder_name[1] if holder_name else 'it is not known by whom'}"
+        reason = f"the Terraform state is locked by {holder_name[1] if holder_name else 'an unknown holder'}"
         return Failure(subject=DOMAIN, reason=reason, refused=True)
     return Failure(subject=diagnostic.address or DOMAIN, reason=str(diagnostic), refused=not touched_any)

@@ -1,8 +1,8 @@
-"""Where a configuration keeps its state, as its own commit declares it.
+"""The backend of a configuration, as its commit declares it.
 
-What a commit leaves open is the environment's: its state bucket, its region, the platform's key ("Partial
-configuration", https://developer.hashicorp.com/terraform/language/backend). Nothing that it declares is overridden:
-at another place there is another state, or none, and a plan would make everything again.
+What a commit does not declare comes from the environment: state bucket, region, key ("Partial
+configuration", https://developer.hashicorp.com/terraform/language/backend). What it declares is never overridden:
+at another location there is another state, or none, and a plan would create everything again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DEFAULT = "default"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Backend:
-    """The object in S3 that is the state. `open` are those of the three that the commit does not declare."""
+    """The state's object in S3. `open` are the attributes that the commit does not declare."""
 
     bucket: str
     key: str
@@ -38,11 +38,11 @@ class Backend:
 
     @property
     def options(self) -> dict[str, str]:
-        """What `init` has to be told of it."""
+        """The backend options for `init`."""
         return {name: getattr(self, name) for name in sorted(self.open)}
 
     def is_that_of(self, kept: Mapping[str, Any]) -> bool:
-        """Whether `init` came to the same: `kept` is what it wrote of its backend, `{"type": "s3", "config": {…}}`."""
+        """Whether `init` used this backend: `kept` is what it wrote, `{"type": "s3", "config": {…}}`."""
         config = kept.get("config") or {}
         return kept.get("type") == TYPE and all(
             config.get(name) == getattr(self, name) for name in ("bucket", "key", "region")
@@ -50,7 +50,7 @@ class Backend:
 
 
 def platform(settings: Settings) -> Backend:
-    """Where a configuration that declares none of it keeps its state."""
+    """The backend of a configuration that declares none of its attributes."""
     terraform = configured(settings)
     return Backend(
         bucket=terraform.bucket or settings.names.state_bucket,
@@ -61,33 +61,33 @@ def platform(settings: Settings) -> Backend:
 
 
 def configured(settings: Settings) -> Terraform:
-    """What the settings say of Terraform. Raises `UsageError` where they say that there is none."""
+    """The Terraform settings. Raises `UsageError` where there are none."""
     if settings.terraform is None:
         raise UsageError(
-            f"{settings.environment} has no Terraform configuration: the setting `terraform` names none.",
+            f"{settings.environment} has no Terraform configuration (setting `terraform`).",
             code=Code.NOT_CONFIGURED,
         )
     return settings.terraform
 
 
 def declared(root: Path, commit: str, settings: Settings) -> Backend:
-    """The backend of the configuration that `commit` has. Raises `Refused` where it is none in S3, or cannot be read."""
+    """The backend of the configuration at `commit`. Raises `Refused` where it is not in S3, or cannot be read."""
     folder = below(root, settings)
     found = _declaration(root, commit, folder)
     if found is None or TYPE not in found:
         raise Refused(
             f"The configuration of {commit[:12]} does not keep its state in S3.",
             code=Code.COMMIT_UNUSABLE,
-            next='Go back to a commit that declares backend "s3".',
+            next='Select a commit that declares backend "s3", with --to COMMIT.',
         )
     usual = platform(settings)
     values = {name: found[TYPE][name] for name in usual.open if found[TYPE].get(name)}
     if unknown := sorted(name for name, value in values.items() if "${" in str(value)):
         raise Refused(
-            f"The configuration of {commit[:12]} computes the {' and '.join(unknown)} of its state: whether that is "
-            "the one that is deployed is not known.",
+            f"The configuration of {commit[:12]} computes the {' and '.join(unknown)} of its backend, so it cannot be "
+            "compared with the deployed one.",
             code=Code.COMMIT_UNUSABLE,
-            next="Go back to a commit that has it literally.",
+            next="Select a commit with literal values, with --to COMMIT.",
         )
     _must_be_the_default_workspace(root / configured(settings).folder)
     return Backend(
@@ -97,9 +97,9 @@ def declared(root: Path, commit: str, settings: Settings) -> Backend:
 
 
 def deployed(root: Path, recorded: Deployed, settings: Settings) -> Backend:
-    """The backend of what is deployed: of the commit that is `recorded`, else of the checkout's own.
+    """The backend of what is deployed: of the `recorded` commit, else of the checkout's.
 
-    A configuration that neither has is the platform's. Raises as `declared` does.
+    If neither has a configuration, that of `platform`. Raises as `declared` does.
     """
     known = recorded if recorded is not UNKNOWN and git.holds(root, recorded, below(root, settings)) else None
     commit = known or git.resolved(root, "HEAD")
@@ -109,13 +109,13 @@ def deployed(root: Path, recorded: Deployed, settings: Settings) -> Backend:
 
 
 def shared(root: Path, commit: str, recorded: Deployed, settings: Settings) -> Backend:
-    """The backend of `commit`, which is that of what is deployed. Raises `Refused` where it is another one."""
+    """The backend of `commit`. Raises `Refused` where it differs from that of what is deployed."""
     found, now = declared(root, commit, settings), deployed(root, recorded, settings)
     if str(found) != str(now):
         raise Refused(
-            f"The configuration of {commit[:12]} keeps its state in {found}; what is deployed is in {now}.",
+            f"The configuration of {commit[:12]} keeps its state in {found}; the deployed state is in {now}.",
             code=Code.COMMIT_UNUSABLE,
-            next="Go back to a commit whose backend is the one that is deployed.",
+            next="Select a commit with the deployed backend, with --to COMMIT.",
         )
     return found
 
@@ -127,7 +127,7 @@ def below(checkout: Path, settings: Settings) -> str:
 
 
 def _declaration(root: Path, commit: str, folder: str) -> Mapping[str, Mapping[str, Any]] | None:
-    """The newest say of a commit's files on its backend: type → attributes; an override file has the last word
+    """The backend in a commit's files: type → attributes; an override file takes precedence
     ("Override files", https://developer.hashicorp.com/terraform/language/files/override).
     """
     files = [
@@ -142,9 +142,9 @@ def _declaration(root: Path, commit: str, folder: str) -> Mapping[str, Mapping[s
             found = hcl.backend(text) or found
         except UnreadableHcl as error:
             raise UsageError(
-                f"{path} of {commit[:12]} cannot be read ({error}): where it keeps its state is not known.",
+                f"{path} of {commit[:12]} cannot be read ({error}), so its backend is unknown.",
                 code=Code.COMMIT_UNUSABLE,
-                next="Go back to another commit.",
+                next="Select another commit, with --to COMMIT.",
             ) from None
     return found
 
@@ -155,15 +155,15 @@ def _override(path: str) -> tuple[bool, str]:
 
 
 def _must_be_the_default_workspace(folder: Path) -> None:
-    """Raises `Refused` where people work in another workspace: its state is another object."""
+    """Raises `Refused` where another workspace is selected, because its state is another object."""
     chosen = folder / ".terraform" / "environment"
     used = os.environ.get("TF_WORKSPACE") or (
         chosen.read_text(encoding="utf-8", errors="replace").strip() if chosen.is_file() else ""
     )
     if used and used != _DEFAULT:
         raise Refused(
-            f"The configuration is worked on in the workspace {used[:80]!a} here; only the default one can be rolled "
+            f"The Terraform workspace {used[:80]!a} is selected here, but only the default one can be rolled "
             "back.",
             code=Code.COMMIT_UNUSABLE,
-            next="terraform workspace select default, and unset TF_WORKSPACE, to use its state.",
+            next="unset TF_WORKSPACE; terraform workspace select default  # to use the default workspace",
         )

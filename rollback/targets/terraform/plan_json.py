@@ -28,9 +28,9 @@ from rollback.targets.terraform.events import (
     TerraformReverted,
 )
 
-# The step that stands for what changes in the state alone: outputs, addresses that move, imports.
+# The step for changes of the state only: outputs, moved addresses, imports.
 STATE = "state"
-# The kinds of the events that tell which resources were written, on the way to the plan and back from it.
+# The kinds of events with written resources, in execution and in undo.
 CHANGED, REVERTED = TerraformChanged.kind, TerraformPutBack.kind
 _OPS: Mapping[tuple[str, ...], str] = {
     ("no-op",): SAME,
@@ -42,8 +42,8 @@ _OPS: Mapping[tuple[str, ...], str] = {
     ("forget",): DELETE,
     ("create", "forget"): REPLACE,
 }
-# What an approved change may still need once it was begun: a replacement whose first half is done needs the
-# other, an object that was created is brought in line, or made again where its making was cut short.
+# What a started change may still need: a half-done replacement needs the
+# other half; a created object is updated, or created again if its creation was interrupted.
 _LEFT_OF = {
     CREATE: {CREATE, UPDATE, REPLACE},
     UPDATE: {UPDATE},
@@ -53,9 +53,9 @@ _LEFT_OF = {
 
 
 def steps(shown: Mapping[str, Any], key: str) -> tuple[ResourceChange, ...]:
-    """The changes of a plan (see the module). What they change from and to is an HMAC under `key`.
+    """The changes of a plan (see the module). Their values are stored as HMACs under `key`.
 
-    Reading data is no change. An old object that a replacement left behind is one of its own.
+    Reading data is not a change. An old object left by a replacement is a separate change.
     """
     found = [_change(one, key) for one in shown.get("resource_changes", ()) if _is_change(one)]
     bare = _state_alone(shown)
@@ -65,7 +65,7 @@ def steps(shown: Mapping[str, Any], key: str) -> tuple[ResourceChange, ...]:
 
 
 def values(shown: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """What `terraform show -json PLAN` says of each resource, before and after, by its address."""
+    """Address → the resource's values before and after, from `terraform show -json PLAN`."""
     return {
         str(one["address"]): (one["change"].get("before") or {}, one["change"].get("after") or {})
         for one in shown.get("resource_changes", ())
@@ -74,15 +74,15 @@ def values(shown: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, Any], Mappi
 
 
 def counted(found: Iterable[ResourceChange]) -> dict[str, int]:
-    """Resources by what happens to them, as Terraform's own summary counts them, replacements as such."""
+    """The number of resources per operation, like Terraform's summary, but with replacements."""
     return resource_changes.counts(change for change in found if change.type != STATE)
 
 
 def drifted(shown: Mapping[str, Any]) -> list[str]:
-    """The addresses of what was changed outside Terraform since its last run, in a plan (see the module).
+    """The addresses that a plan (see the module) shows as changed outside Terraform since its last run.
 
-    What only has another address now was not changed, and neither was what a provider reads back as empty where
-    Terraform had nothing, which `terraform plan` does not show either.
+    A moved address is not a change, and neither is a value that the provider reads back as empty where
+    Terraform had none, which `terraform plan` does not show either.
     """
     return sorted(
         {
@@ -94,7 +94,7 @@ def drifted(shown: Mapping[str, Any]) -> list[str]:
 
 
 def _filled(value: Any) -> Any:
-    """A value without what is nothing in it: null, empty or zero."""
+    """A value without its null, empty and zero parts."""
     if isinstance(value, Mapping):
         return {name: kept for name, part in value.items() if (kept := _filled(part))}
     if isinstance(value, list):
@@ -103,7 +103,7 @@ def _filled(value: Any) -> Any:
 
 
 def beyond(remaining: Iterable[ResourceChange], approved: Iterable[ResourceChange]) -> list[ResourceChange]:
-    """What of `remaining` is no part of what was approved."""
+    """The changes in `remaining` that were not approved."""
     ops = {change.urn: change.op for change in approved if change.changes}
     return [
         change
@@ -115,7 +115,7 @@ def beyond(remaining: Iterable[ResourceChange], approved: Iterable[ResourceChang
 
 
 def moved(plan: Plan[ResourceChange], events: Iterable[Event]) -> set[str]:
-    """The addresses of the changes that are done, as far as the journal knows."""
+    """The addresses of the changes that are done according to the journal."""
     everything = {change.urn for change in plan.changing}
     missing = {change.urn: 2 if change.op == REPLACE else 1 for change in plan.changing}
     for event in events:
@@ -133,7 +133,7 @@ def moved(plan: Plan[ResourceChange], events: Iterable[Event]) -> set[str]:
 
 
 def outcomes(plan: Plan[ResourceChange], events: Sequence[Event]) -> list[dict[str, Any]]:
-    """One mapping a change, as `resource_changes.told` makes it."""
+    """One mapping per change, as `resource_changes.told` makes it."""
     done = moved(plan, events)
     back = has(events, TerraformReverted)
     begun = {item.address for one in happened(events, TerraformChanged) for item in one.resources}
@@ -169,9 +169,9 @@ def addresses(state: Mapping[str, Any]) -> dict[str, str]:
 
 
 def lost(events: Iterable[Event], state: Mapping[str, Any], kind: str) -> dict[str, str]:
-    """Address → id of what was created and journalled as `kind`, and which the `state` does not have.
+    """Address → id of what was created and journalled as `kind`, but is not in the `state`.
 
-    Terraform writes its state every now and then: what it made just before it was killed is not in there.
+    Terraform writes its state periodically: what it created just before it was killed is missing there.
     """
     known = addresses(state)
     made: dict[str, tuple[str, str]] = {}
@@ -185,7 +185,7 @@ def lost(events: Iterable[Event], state: Mapping[str, Any], kind: str) -> dict[s
                 made[address] = (event.kind, item.id)
             elif item.action == "delete":
                 gone.add(address)
-                # A replacement may delete the old object after it has made the new one; an undo means it.
+                # A replacement may delete the old object after creating the new one; for an undo that is intended.
                 if made.get(address, (event.kind,))[0] != event.kind:
                     del made[address]
     return {
@@ -199,7 +199,7 @@ def lost(events: Iterable[Event], state: Mapping[str, Any], kind: str) -> dict[s
 
 
 def created(events: Iterable[Event]) -> set[str]:
-    """The addresses of what this record has created, and may take away again."""
+    """The addresses of what this record created, and may delete again."""
     return {
         item.address
         for changed in happened(events, TerraformChanged)
@@ -218,7 +218,7 @@ def _change(one: Mapping[str, Any], key: str) -> ResourceChange:
     op = _OPS.get(actions)
     if op is None:
         raise RollbackError(
-            f"This command does not know what {'/'.join(actions)} of {one['address']} means.",
+            f"This version of the command does not know the action {'/'.join(actions)} of {one['address']}.",
             code=Code.CLIENT_OUTDATED,
         )
     before, after = change.get("before") or {}, change.get("after") or {}
@@ -243,14 +243,14 @@ def _change(one: Mapping[str, Any], key: str) -> ResourceChange:
 
 
 def _name(type_: str, values: Mapping[str, Any], masked: Collection[str]) -> str:
-    """The name in the account, as the guards compare it: IAM's attachments and policies have it in the id."""
+    """The name in the account, for the guards: IAM attachments and policies have it in the id."""
     by_id = type_.startswith(("aws_iam_role_policy", "aws_iam_policy", "aws_iam_openid"))
     keys = ("id", "arn") if by_id else ("name", "bucket", "id")
     return next((str(values[key]) for key in keys if values.get(key) and key not in masked), "")
 
 
 def _masked(mask: Any) -> set[str]:
-    """The properties that are sensitive, or hold something sensitive."""
+    """The properties that are sensitive, or contain something sensitive."""
 
     def holds(value: Any) -> bool:
         if isinstance(value, Mapping):

@@ -1,5 +1,5 @@
-"""Checks after an apply: the account has what the settings say that the configuration declares, and what the
-platform needs beside. What they do not name is not asked for: another team's configuration has none of it.
+"""Checks after an apply: the account has the tables, APIs and functions that the settings list, and what the
+platform needs. What the settings do not list is not checked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rollback.model.record import Check
 
 
 def checks(account: Account) -> list[Check]:
-    """The tables, the APIs and the functions, as the account has them now."""
+    """Checks the account's tables, APIs and functions."""
     return [_checked(name, ask) for name, ask in _asked(account)]
 
 
@@ -29,7 +29,7 @@ def _asked(account: Account) -> Iterator[tuple[str, Callable[[], tuple[bool, str
 
 
 def _checked(name: str, ask: Callable[[], tuple[bool, str]]) -> Check:
-    """What cannot be asked is not proved."""
+    """A check that cannot be made counts as failed."""
     try:
         with explained(f"verifying the {name}"):
             ok, detail = ask()
@@ -46,11 +46,11 @@ def _table(account: Account, name: str) -> tuple[bool, str]:
 def _api(account: Account, name: str) -> tuple[bool, str]:
     pages = account.client("apigateway").get_paginator("get_rest_apis").paginate()
     count = sum(item["name"] == name for page in pages for item in page["items"])
-    return count == 1, f"{count} named {name}"
+    return count == 1, f"{count} APIs are named {name}"
 
 
 def _functions(account: Account) -> tuple[bool, str]:
     alike, least = account.settings.alike, account.settings.minimum_functions
     pages = account.lambda_.get_paginator("list_functions").paginate()
     count = sum(is_like(item["FunctionName"], alike) for page in pages for item in page["Functions"])
-    return count >= least, f"{count} functions, at least {least} are asked for"
+    return count >= least, f"{count} functions, at least {least} are required"

@@ -1,4 +1,4 @@
-"""What is in S3 of a Terraform configuration: its state, the state's lock, and saved plans."""
+"""The S3 objects of a Terraform configuration: its state, the state's lock, and saved plans."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from rollback.model.plan import Plan
 from rollback.model.resource_changes import ResourceChange
 from rollback.targets.terraform.backend import Backend
 
-# The facts of `position`, by which a state is recognised.
+# The facts of `position`, which identify a state.
 POSITION = ("serial", "lineage")
-# What S3 says of an object that is not there; a HEAD has only a number to say it with.
+# Error codes for a missing object; a HEAD request only returns a number.
 _GONE = ("404", "NoSuchKey")
 PLAN, LOCK_FILE = "plan.tfplan", ".terraform.lock.hcl"
 
@@ -35,12 +35,12 @@ class StateLock:
     operation: str
 
     def __str__(self) -> str:
-        return f"{self.who or 'somebody'} since {self.created or 'an unknown time'} ({self.operation or '?'})"
+        return f"{self.who or 'an unknown holder'} since {self.created or 'an unknown time'} ({self.operation or '?'})"
 
 
 @dataclass(frozen=True)
 class StateBucket:
-    """The state of a configuration, which is in `backend`; saved plans are in the environment's own bucket."""
+    """The state of a configuration, which is in `backend`; saved plans are in the environment's bucket."""
 
     account: Account
     backend: Backend
@@ -51,16 +51,16 @@ class StateBucket:
 
     @cached_property
     def _states(self) -> Any:
-        """The same where the state is."""
+        """The client for the state's bucket."""
         return self.account.client("s3", region_name=self.backend.region)
 
     @property
     def name(self) -> str:
-        """The environment's own bucket."""
+        """The environment's bucket."""
         return self.account.settings.names.state_bucket
 
     def state(self) -> Mapping[str, Any]:
-        """The state's JSON (`plan_json`); empty where nothing was ever applied. Raises `UsageError` where it
+        """The state's JSON (`plan_json`); empty before the first apply. Raises `UsageError` where it
         is malformed.
         """
         try:
@@ -72,7 +72,7 @@ class StateBucket:
         return found
 
     def held(self) -> StateLock | None:
-        """Who holds the state's lock, if anybody does."""
+        """The state's lock, if it is locked."""
         found = self._kept(f"{self.backend.key}.tflock")
         if found is None:
             return None
@@ -85,22 +85,22 @@ class StateBucket:
         )
 
     def free(self) -> Mapping[str, Any]:
-        """As `state`, of a state that nobody has locked. Raises `Refused` as `must_be_free` does."""
+        """Like `state`, but the state must not be locked. Raises `Refused` as `must_be_free` does."""
         self.must_be_free()
         return self.state()
 
     def must_be_free(self) -> None:
-        """Raises `Refused` naming who has locked the state, where somebody has."""
+        """Raises `Refused` naming the lock's holder, if the state is locked."""
         if (held := self.held()) is not None:
             raise Refused(
-                f"The Terraform state is locked by somebody else: {held}.",
+                f"The Terraform state is locked by {held}.",
                 code=Code.STATE_LOCKED,
-                next="Wait until they are done, then try again; of a lock that nobody holds any more: terraform "
+                next="Wait until it is unlocked, then run the same command again. If its holder has crashed: terraform "
                 f"force-unlock {held.id}",
             )
 
     def keep(self, rollback_id: str, *files: Path) -> None:
-        """Puts files away under a record's id, encrypted: a plan holds secrets in the clear."""
+        """Stores files under a record's id, encrypted, because a plan contains secrets in plain text."""
         for file in filter(Path.exists, files):
             with explained("keeping the saved plan in the state bucket"):
                 self._s3.put_object(
@@ -112,7 +112,7 @@ class StateBucket:
                 )
 
     def forget(self, rollback_id: str) -> None:
-        """Deletes a record's saved plan permanently, in a bucket that keeps versions as well; nothing where it is gone."""
+        """Deletes a record's saved plan with all its versions; does nothing if it does not exist."""
         saved = {"Bucket": self.name, "Key": _key(rollback_id, PLAN), **self._owned(self.name)}
         with explained("deleting the saved plan in the state bucket"):
             try:
@@ -126,16 +126,20 @@ class StateBucket:
     def fetch(
         self, plan: Plan[ResourceChange], rollback_id: str, folder: Path, names: Collection[str]
     ) -> None:
-        """Brings of a record's saved plan and lock file those in `names` to `folder`.
+        """Downloads those of a record's saved plan and lock file that are in `names` to `folder`.
 
-        Raises `Refused` where either is gone or is not what the record's digest covers.
+        Raises `Refused` where one does not exist or does not match the record's digest.
         """
         for name, fact in ((PLAN, "plan"), (LOCK_FILE, "lock-file")):
             if name not in names or not plan.facts[fact]:
                 continue
             found = self._read(self._s3, self.name, _key(rollback_id, name))
             if found is None or hashlib.sha256(found).hexdigest() != plan.facts[fact]:
-                what = "is gone from the state bucket" if found is None else "is not the one that was planned"
+                what = (
+                    "is no longer in the state bucket"
+                    if found is None
+                    else "was changed since the plan was made"
+                )
                 raise Refused(
                     f"The saved {'plan' if fact == 'plan' else 'lock file'} of {rollback_id} {what}.",
                     code=Code.PLAN_OUTDATED,
@@ -147,7 +151,7 @@ class StateBucket:
         return self._read(self._states, self.backend.bucket, key)
 
     def _read(self, s3: Any, bucket: str, key: str) -> bytes | None:
-        """An object's content; None where there is no such object."""
+        """An object's content; None if it does not exist."""
         with explained(f"reading {key} in the bucket {bucket}"):
             try:
                 found: bytes = s3.get_object(Bucket=bucket, Key=key, **self._owned(bucket))["Body"].read()
@@ -158,20 +162,20 @@ class StateBucket:
         return found
 
     def _owned(self, bucket: str) -> dict[str, str]:
-        """Whose the bucket has to be: names of buckets are the world's. Whose another one is that a commit names,
-        nobody here knows.
+        """The expected owner of a bucket, because bucket names are global. For a bucket that only a commit names,
+        the owner is unknown.
         """
         return {"ExpectedBucketOwner": self.account.settings.account} if bucket == self.name else {}
 
 
 def _key(rollback_id: str, name: str) -> str:
-    """Where a file of a record is kept."""
+    """The key of a record's file."""
     return f"rollback/{rollback_id}/{name}"
 
 
 def position(state: Mapping[str, Any]) -> dict[str, str]:
-    """Which version of a state it is: `{"serial": "7", "lineage": <SHA-256>}`. The lineage is the key of
-    hashes, and so only its hash is kept.
+    """The identity of a state's version: `{"serial": "7", "lineage": <SHA-256>}`. The lineage is the key of
+    hashes, so that only its hash is stored.
     """
     lineage = str(state.get("lineage", ""))
     return {

@@ -1,6 +1,6 @@
 """Rolls a Terraform configuration back: plans at a commit, applies exactly that plan, and verifies it.
 
-It is longer than 400 lines: what is journalled before an apply is what its resume and undo decide by.
+It is longer than 400 lines: apply, resume and undo share the journal's format.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from rollback.targets.terraform.post_checks import checks
 from rollback.targets.terraform.state_bucket import LOCK_FILE, PLAN, POSITION, StateBucket, position
 from rollback.targets.terraform.workspace import Work
 
-# So far back a record that waits is looked for.
+# How many entries back waiting records are searched for.
 _RECENT = 50
 
 
@@ -65,13 +65,13 @@ class Terraform:
         return (DOMAIN,)
 
     def plan(self, request: TerraformRequest) -> Plan[ResourceChange]:
-        """The plan at the commit asked for, saved in a folder that the session clears away.
+        """The plan at the requested commit, saved in a folder that the session removes.
 
-        Raises `UsageError` for a commit that cannot be planned at, `Refused` for one that may not.
+        Raises `UsageError` for a commit without a usable configuration, `Refused` for one that is not allowed.
         """
         backend.configured(self._settings)
         with ThreadPoolExecutor(1) as pool:
-            # The tool takes its time to answer, and so does the ledger.
+            # In parallel: both the tool and the ledger are slow.
             found = pool.submit(terraform.find)
             timeline, quarantined = self._ledger.timeline(verified=True), self._ledger.quarantines()
             wanted = request.commit
@@ -103,7 +103,7 @@ class Terraform:
             environment=self._settings.environment,
             account=self._settings.account,
             region=self._settings.region,
-            # A tag or branch is stored as its commit, so that planning again gives the same.
+            # A tag or branch is stored as its commit, so that planning again gives the same plan.
             request=replace(request, commit=commit.sha),
             from_version=str(deployed)[:12],
             to_version=commit.sha[:12],
@@ -136,15 +136,15 @@ class Terraform:
         )
 
     def again(self, plan: Plan[ResourceChange], rollback_id: str) -> Plan[ResourceChange]:
-        """The same plan, once it is known that this machine can carry out its file and that it still holds.
+        """The same plan, if it is still valid and this machine can apply its file.
 
-        A saved plan is carried out as it is or not at all: planning again would give another file. Raises
-        `Refused` where the state has changed since, or where the file cannot be carried out here.
+        A saved plan is applied unchanged or not at all: planning again would make another file. Raises
+        `Refused` where the state has changed since, or where the file cannot be applied here.
         """
         git.find(self._root, plan.facts["commit"], self._settings.protected_branch)
         if position(self._bucket(plan).free()) != {name: plan.facts[name] for name in POSITION}:
             raise Refused(
-                f"The plan of digest {plan.digest()[:16]} is out of date: somebody has changed the Terraform state "
+                f"The plan of digest {plan.digest()[:16]} is out of date: the Terraform state was changed "
                 "since it was made.",
                 code=Code.PLAN_OUTDATED,
                 next=f"rollback abort {rollback_id} --env {plan.environment}  # then plan again",
@@ -160,7 +160,7 @@ class Terraform:
         ]
 
     def keep(self, plan: Plan[ResourceChange], rollback_id: str) -> None:
-        """The plan's file and the lock file go to the state bucket, encrypted."""
+        """Stores the plan's file and the lock file in the state bucket, encrypted."""
         assert self._work is not None  # noqa: S101 - it made this plan
         self._bucket(plan).keep(rollback_id, self._work.saved, self._work.lock_file)
 
@@ -172,9 +172,9 @@ class Terraform:
         *,
         ended: bool,
     ) -> None:
-        """The plan's file goes as soon as it was begun with: what is left then is planned again. It holds secrets.
+        """Deletes the plan's file, which contains secrets, as soon as its apply has started: the rest is planned again.
 
-        So do those that wait then: no apply takes a plan of a state that is no more.
+        Also deletes the files of waiting records: their plans are for an older state and cannot be applied.
         """
         begun = apply.begun(events) is not None
         if not (ended or begun):
@@ -184,7 +184,7 @@ class Terraform:
             bucket.forget(one)
 
     def _waiting(self) -> list[str]:
-        """The records that wait with a saved plan."""
+        """The waiting records with a saved plan."""
         return [
             record.rollback_id
             for record in self._ledger.history(_RECENT)
@@ -194,7 +194,7 @@ class Terraform:
         ]
 
     def execute(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
-        """Applies the saved plan. Where an earlier process had begun to, what is left of it is planned again."""
+        """Applies the saved plan. After an interrupted apply, the remaining changes are planned again."""
         if apply.begun(journal.events) is None:
             return self._apply(self._ready(plan, journal.rollback_id), plan, journal, CHANGED)
         if not self._over(journal):
@@ -221,20 +221,18 @@ class Terraform:
         return self._apply(work, plan, journal, CHANGED) if left else Outcome()
 
     def undo(self, plan: Plan[ResourceChange], journal: Journal) -> Outcome:
-        """Applies the commit that was deployed before, where anything was applied at all."""
+        """Applies the commit that was deployed before, if anything was applied."""
         if not apply.touched(journal.events):
             return Outcome()
         left = plan.left(undone=True)[TERRAFORM]
         if left is UNKNOWN:
-            return _failed(
-                "it is not recorded which commit was deployed;  name one: rollback terraform --to COMMIT"
-            )
+            return _failed("the commit that was deployed before is not recorded; select one with --to COMMIT")
         if not self._over(journal):
             return Outcome(interrupted=True)
         if apply.overtaken(journal.events, self._bucket(plan).state()):
             return _failed(
-                "somebody has changed the Terraform state since, which going back would undo as well; see what "
-                f"that means: rollback terraform --to {left[:12]}"
+                "the Terraform state was changed since, and an undo would also revert that; to review "
+                f"and apply it: rollback terraform --to {left[:12]}"
             )
         try:
             work, steps = self._back_to(left, plan, journal)
@@ -255,7 +253,7 @@ class Terraform:
         return outcome
 
     def verify(self, plan: Plan[ResourceChange]) -> Sequence[Check]:
-        """An empty plan, the table, the API and the functions, as the account has them."""
+        """Checks that a new plan is empty, and the account's tables, APIs and functions."""
         with ThreadPoolExecutor(1) as pool:
             others = pool.submit(checks, self._account)
             return [self._is_as_planned(plan), *others.result()]
@@ -272,7 +270,7 @@ class Terraform:
         return counts(self.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[ResourceChange], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
-        """As `plan_json.outcomes`."""
+        """See `plan_json.outcomes`."""
         return plan_json.outcomes(plan, events)
 
     # -- helpers ---------------------------------------------------------------------------------------
@@ -282,7 +280,7 @@ class Terraform:
             steps, allow_destroy, self._settings.names, self._settings.holds_data
         )
         return [
-            replace(one, remedy="go back to a commit that leaves it alone")
+            replace(one, remedy="select a commit that does not change it")
             if one.remedy.startswith("--except")
             else one
             for one in found
@@ -292,7 +290,7 @@ class Terraform:
         return apply.apply(work, self._bucket(plan), plan, journal, kind)
 
     def _is_as_planned(self, plan: Plan[ResourceChange]) -> Check:
-        """Whether a new plan at the commit is empty. One that cannot be made proves nothing."""
+        """Checks that a new plan at the commit is empty. Fails if no plan can be made."""
         work, commit = self._work, plan.facts["commit"]
         try:
             if work is None or work.commit != commit:
@@ -306,7 +304,7 @@ class Terraform:
         return Check(check="terraform", ok=not differing, detail=detail)
 
     def _require(self, commit: str) -> None:
-        """Raises `UsageError` where a commit has no configuration of the environment."""
+        """Raises `UsageError` where a commit does not have the environment's configuration."""
         folder = backend.below(self._root, self._settings)
         values = backend.configured(self._settings).values(self._settings.environment)
         for path in (folder, *([f"{folder}/{values}"] if values else [])):
@@ -314,18 +312,18 @@ class Terraform:
                 raise UsageError(
                     f"Commit {commit[:12]} has no {path}.",
                     code=Code.COMMIT_UNUSABLE,
-                    next=f"Name one that has: git log --oneline {self._settings.protected_branch} -- {folder}",
+                    next=f"git log --oneline {self._settings.protected_branch} -- {folder}  # lists commits to use with --to",
                 )
 
     def _backend(self, plan: Plan[ResourceChange]) -> Backend:
-        """Where the state of a plan is. Raises `Refused` where that has changed since it was made."""
+        """The location of a plan's state. Raises `Refused` where it has changed since the plan was made."""
         found = backend.declared(self._root, plan.facts["commit"], self._settings)
-        # Plans of earlier versions do not say it.
+        # Plans of earlier versions do not have it.
         if plan.facts.get("state", str(found)) != str(found):
             raise Refused(
-                f"The plan was made for the state {plan.facts['state']}; here it would be {found}.",
+                f"The plan was made for the state {plan.facts['state']}, but with these settings it would be {found}.",
                 code=Code.PLAN_OUTDATED,
-                next="Apply it with the settings that it was made with, or abort it and plan again.",
+                next="Apply it with the settings it was made with, or abort it and plan again.",
             )
         return found
 
@@ -333,35 +331,35 @@ class Terraform:
         return StateBucket(self._account, self._backend(plan))
 
     def _known(self, where: Backend, deployed: Deployed) -> Mapping[str, Any]:
-        """The state, which nobody has locked. Raises `Refused` where one is recorded as deployed, and is gone:
-        all of it would be made again.
+        """The unlocked state. Raises `Refused` where a deployment is recorded, but there is no state:
+        everything would be created again.
         """
         state = StateBucket(self._account, where).free()
         if deployed is not UNKNOWN and not state.get("lineage"):
             raise Refused(
                 f"There is no state at {where}, although commit {deployed[:12]} is deployed.",
                 code=Code.STATE_INVALID,
-                next="Restore it: the bucket keeps earlier versions of its objects.",
+                next="Restore an earlier version of the object in the bucket.",
             )
         return state
 
     def _fresh(self, commit: str, tool: Tool, where: Backend) -> Work:
-        """The configuration of a commit, ready to work in, on the state that is at `where`."""
+        """A commit's configuration with `init` done, for the state at `where`."""
         work = self._opened(commit, tool, where)
         locked = git.holds(self._root, commit, f"{backend.below(self._root, self._settings)}/{LOCK_FILE}")
         work.init(as_committed=locked)
         return work
 
     def _opened(self, commit: str, tool: Tool, where: Backend, place: str = "") -> Work:
-        """The configuration of a commit, until the session ends."""
+        """A commit's configuration, until the session ends."""
         seconds = self.minutes * 60
         return self._context.closing.enter_context(
             workspace.opened(self._root, commit, tool, self._settings, where, seconds=seconds, place=place)
         )
 
     def _ready(self, plan: Plan[ResourceChange], rollback_id: str, *, anew: bool = False) -> Work:
-        """The folder of the saved plan, as it was made; without the plan, where it is made `again`. Raises `Refused`
-        where it cannot be had like that.
+        """The folder of the saved plan, restored; without the plan if it is made `anew`. Raises `Refused`
+        where it cannot be restored.
         """
         if self._work is not None and str(self._work.folder) == plan.facts["folder"]:
             return self._work
@@ -373,9 +371,9 @@ class Terraform:
         ]
         if differs:
             raise Refused(
-                f"A saved plan is for the very tool that made it: {'; '.join(differs)}.",
+                f"The saved plan can only be applied by the tool that made it: {'; '.join(differs)}.",
                 code=Code.PLAN_OUTDATED,
-                next=f"rollback abort {rollback_id} --env {plan.environment}  # then plan again; or apply it where these are "
+                next=f"rollback abort {rollback_id} --env {plan.environment}  # then plan again; or apply it on a machine where these are "
                 "the same",
             )
         where = self._backend(plan)
@@ -389,14 +387,14 @@ class Terraform:
         return work
 
     def _planned(self, work: Work) -> tuple[ResourceChange, ...]:
-        """What a new plan at a commit would do; it takes the saved one's place."""
+        """The changes of a new plan, which replaces the saved one."""
         work.plan()
         return plan_json.steps(work.show(), secrets.token_hex())
 
     def _back_to(
         self, left: str, plan: Plan[ResourceChange], journal: Journal
     ) -> tuple[Work, tuple[ResourceChange, ...]]:
-        """What it takes to go back to the commit that was left, with everything known that was done."""
+        """The changes that restore the replaced commit, with everything that was done imported."""
         self._require(left)
         where = backend.shared(self._root, left, plan.facts["commit"], self._settings)
         work = self._fresh(left, terraform.find(), where)
@@ -406,7 +404,7 @@ class Terraform:
         return work, self._planned(work)
 
     def _over(self, journal: Journal) -> bool:
-        """Waits until an earlier run that still goes on has ended; false where a person asks to stop."""
+        """Waits until an earlier run has ended; false on Ctrl-C."""
         process = apply.begun(journal.events)
         deadline = time.monotonic() + self.minutes * 60
         while process is not None and process.is_here and process.alive():
@@ -415,7 +413,7 @@ class Terraform:
                 return False
             if time.monotonic() > deadline:
                 raise RollbackError(
-                    f"The earlier apply, process {process}, is still running.", code=Code.STATE_LOCKED
+                    f"The earlier apply (process {process}) is still running.", code=Code.STATE_LOCKED
                 )
             time.sleep(0.2)
         return True
@@ -424,7 +422,7 @@ class Terraform:
         apply.unlock(work, self._bucket(plan).held(), journal, self._context.confirm_dead)
 
     def _adopt(self, commit: str, plan: Plan[ResourceChange], journal: Journal, kind: str) -> None:
-        """What a run that was killed has made comes into the state, by the configuration that declares it."""
+        """Imports into the state what a killed run created, with the configuration that declares it."""
         where = self._backend(plan)
         state = StateBucket(self._account, where).state()
         if lost := plan_json.lost(journal.events, state, kind):
@@ -446,9 +444,9 @@ def _failed(reason: str) -> Outcome:
 
 
 def _notices(shown: Mapping[str, Any], commit: git.Commit, left: str) -> tuple[str, ...]:
-    notices = [f"Goes to {commit.sha[:12]}: {commit.subject}"] if commit.subject else []
+    notices = [f"Target commit {commit.sha[:12]}: {commit.subject}"] if commit.subject else []
     if left:
-        notices.append(f"Quarantined until it is lifted: {left[:12]}.")
+        notices.append(f"Will be quarantined: {left[:12]}.")
     if drift := plan_json.drifted(shown):
         notices.append(f"Changed outside Terraform: {', '.join(drift[:50])}.")
     return tuple(notices)

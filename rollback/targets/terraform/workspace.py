@@ -1,13 +1,13 @@
-"""A commit's Terraform configuration in a folder, with `init` done, and the commands that are run there.
+"""A commit's Terraform configuration in a folder, with `init` done, and the commands that run in it.
 
 A saved plan may name files by their absolute path ("Running Terraform in automation",
-https://developer.hashicorp.com/terraform/tutorials/automation/automate-terraform), so everything is under one
-folder, which another machine can make again at the same path:
+https://developer.hashicorp.com/terraform/tutorials/automation/automate-terraform), so everything is in one
+folder, which another machine can create at the same path:
 
     FOLDER/root            → the configuration in a worktree of the commit
-    FOLDER/data            what `init` makes, so that nobody's own .terraform is touched
+    FOLDER/data            the output of `init`, so that no existing .terraform is used
     FOLDER/plan.tfplan     the saved plan
-    FOLDER/held            locked as long as the process that made the folder lives, or an apply in it does
+    FOLDER/held            locked while the process that made the folder, or an apply in it, is running
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from rollback.integrations.terraform import Diagnostic, Done, Line, Tool, ToolFa
 from rollback.targets.terraform.backend import Backend, below, configured
 from rollback.targets.terraform.state_bucket import LOCK_FILE, PLAN
 
-# Records name such folders: it stays, whatever the distribution is called.
+# Stored records contain this name: do not change it.
 _PREFIX = "access-rollback-terraform-"
 _MADE = re.compile(re.escape(_PREFIX) + r"\w{8}")
-# How long to wait for the state's lock; who holds it longer is named in the error.
+# How long to wait for the state's lock; afterwards the error names its holder.
 _LOCK_TIMEOUT = "-lock-timeout=5s"
-# A plan writes no state. It needs no lock: what moves meanwhile makes it stale, and a run that is killed
-# leaves none behind.
+# A plan does not write the state and needs no lock: a change in the meantime makes it stale, and a killed run
+# leaves no lock.
 _NO_LOCK = "-lock=false"
 _EMPTY, _CHANGES = 0, 2  # of -detailed-exitcode
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """A configuration in its folder, with `init` done. `backend` is where its state is, `seconds` what any run
-    gets; `held` the folder's lock, a file descriptor.
+    """A configuration in its folder, with `init` done. `backend` is the state's location, `seconds` the time limit of each
+    run, `held` the folder's lock, a file descriptor.
     """
 
     tool: Tool
@@ -70,14 +70,14 @@ class Work:
         return self.root / LOCK_FILE
 
     def sha256(self, file: Path) -> str:
-        """A file's hash; empty where there is no such file: a root without providers has no lock file."""
+        """A file's hash; empty if it does not exist: a root without providers has no lock file."""
         return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
 
     def init(self, *, as_committed: bool) -> None:
-        """`terraform init` with the commit's own backend; `as_committed` keeps to the lock file.
+        """Runs `terraform init` with the commit's backend; with `as_committed` the lock file must not change.
 
-        Encrypted and locked by a file in any case: neither changes which state it is. Raises `Refused` where it
-        came to another state.
+        Always with encryption and a lock file, which do not change the state's location. Raises `Refused` where
+        `init` used another state.
         """
         options = {**self.backend.options, "encrypt": "true", "use_lockfile": "true"}
         if os.environ.get("AWS_ENDPOINT_URL"):
@@ -92,15 +92,15 @@ class Work:
             raise Refused(
                 f"The configuration of {self.commit[:12]} does not keep its state in {self.backend}.",
                 code=Code.COMMIT_UNUSABLE,
-                next='Go back to a commit that declares its backend "s3" in one of its *.tf files.',
+                next='Select a commit that declares its backend "s3" in a *.tf file, with --to COMMIT.',
             )
 
     def plan(self) -> None:
-        """Saves a plan. Raises `Refused` where what it would destroy is protected."""
+        """Saves a plan. Raises `Refused` where it would destroy a protected resource."""
         self._planned(f"-out={self.saved}")
 
     def differs(self) -> list[str]:
-        """The addresses that a new plan would change; empty where all is as the commit says."""
+        """The addresses that a new plan would change; empty if nothing differs from the commit."""
         done = self._planned()
         if done.code == _EMPTY:
             return []
@@ -110,7 +110,7 @@ class Work:
         return named or ["outputs"]
 
     def show(self) -> Mapping[str, Any]:
-        """The saved plan as JSON (`plan_json`). It holds secrets. Raises `RollbackError` where it cannot be
+        """The saved plan as JSON (`plan_json`), with secrets. Raises `RollbackError` where it cannot be
         read.
         """
         done = self._run("show", str(self.saved), json_lines=False)
@@ -126,7 +126,7 @@ class Work:
         on_lines: Callable[[list[Line]], None],
         stopping: Callable[[], bool],
     ) -> tuple[Done, bool]:
-        """Applies exactly the saved plan; also whether it was asked to stop. See `terraform.follow`."""
+        """Applies exactly the saved plan; also returns whether it was asked to stop. See `terraform.follow`."""
         return terraform.follow(
             [self.tool.path, "apply", "-json", "-input=false", _LOCK_TIMEOUT, str(self.saved)],
             environment=self._environment,
@@ -146,7 +146,7 @@ class Work:
             raise _explained(done.diagnostics, self, "force-unlock")
 
     def adopt(self, address: str, identifier: str, *, instead: bool) -> str:
-        """Takes an object into the state, `instead` of the one that it knows; why not, where it cannot be."""
+        """Imports an object into the state, `instead` of the existing one; returns the error, if any."""
         if instead and (done := self._run("state", "rm", _LOCK_TIMEOUT, address, json_lines=False)).code:
             return str(done.diagnostics[0])
         done = self._run(
@@ -165,7 +165,7 @@ class Work:
     def _environment(self) -> dict[str, str]:
         endpoint = os.environ.get("AWS_ENDPOINT_URL")
         return {
-            # What the tool believes its folder to be called: not the worktree's own name.
+            # The folder's name for the tool, instead of the worktree's real one.
             "PWD": str(self.root),
             "TF_DATA_DIR": str(self.folder / "data"),
             **({"TF_VAR_endpoint": endpoint} if endpoint else {}),
@@ -198,12 +198,12 @@ def opened(
     seconds: float,
     place: str = "",
 ) -> Iterator[Work]:
-    """The configuration of a commit, in a folder of its own; at `place` where it has to be that one.
+    """A commit's configuration in a new folder, or at `place`.
 
-    Raises `Refused` where it cannot be there.
+    Raises `Refused` where `place` cannot be used.
     """
     folder_of = below(checkout, settings)
-    locked_tempdir.clear_dead(locked_tempdir.named(_PREFIX))  # their plans hold secrets
+    locked_tempdir.clear_dead(locked_tempdir.named(_PREFIX))  # their plans contain secrets
     folder = _made(Path(place)) if place else locked_tempdir.make(_PREFIX)
     with locked_tempdir.held(folder) as held, git.worktree(checkout, commit, folder_of) as tree:
         (folder / "root").symlink_to(tree / folder_of)
@@ -219,43 +219,43 @@ def opened(
 
 
 def _made(folder: Path) -> Path:
-    """`folder`, made again: what a run of ours that was killed has left there goes away."""
+    """Creates `folder` again, without what a killed run left in it."""
     if not _MADE.fullmatch(folder.name):
         raise RollbackError(f"{folder} is not a folder of this command.", code=Code.PLAN_OUTDATED)
     try:
         if folder.is_symlink() or (folder.exists() and folder.stat().st_uid != os.getuid()):
             raise Refused(
-                f"The plan was made in {folder}, which belongs to somebody else here.",
+                f"The plan was made in {folder}, which belongs to another user on this machine.",
                 code=Code.PLAN_OUTDATED,
             )
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
     except OSError as error:
         raise Refused(
-            f"The plan was made in {folder}, which cannot be made here: {error.strerror}.",
+            f"The plan was made in {folder}, which cannot be created on this machine: {error.strerror}.",
             code=Code.PLAN_OUTDATED,
-            next="Apply it on a machine that has such a folder, or abort it and plan again.",
+            next="Apply it on a machine where the folder can be created, or abort it and plan again.",
         ) from None
     return folder
 
 
 def _explained(diagnostics: list[Diagnostic], work: Work, verb: str) -> RollbackError:
-    """The tool's error, in our words where they say more."""
+    """The tool's error, with our message for known cases."""
     first, everything = diagnostics[0], " ".join(map(str, diagnostics))
     name, commit = work.tool.name, work.commit[:12]
     if first.summary == "Instance cannot be destroyed":
         return Refused(
-            f"At {commit} the plan would destroy what its own configuration protects: "
+            f"The plan at {commit} would destroy what its configuration protects: "
             + "; ".join(" ".join(one.detail.split(" has lifecycle")[0].split()) for one in diagnostics)
             + " (prevent_destroy).",
             code=Code.WOULD_DESTROY,
-            next="Go back to a commit that keeps it.",
+            next="Select a commit that keeps these resources, with --to COMMIT.",
         )
     if "lock file" in everything or "locked provider" in everything:
         return UsageError(
-            f"The {LOCK_FILE} of {commit} does not fit the providers that can be had here: {first}",
+            f"The {LOCK_FILE} of {commit} does not match the providers that are available here: {first}",
             code=Code.DEPENDENCIES_UNAVAILABLE,
-            next="Name a mirror that has what it asks for in TF_CLI_CONFIG_FILE.",
+            next="Configure a mirror with the providers of the lock file, with TF_CLI_CONFIG_FILE.",
         )
     if any(
         parts in everything
@@ -264,14 +264,14 @@ def _explained(diagnostics: list[Diagnostic], work: Work, verb: str) -> Rollback
         return UsageError(
             f"{name} cannot use the AWS credentials: {first}",
             code=Code.CREDENTIALS_INVALID,
-            next="Sign in again.",
+            next="Log in again, then run the same command.",
         )
     if any(
         parts in everything for parts in ("query available provider", "install provider", "provider package")
     ):
         return UsageError(
-            f"{name} cannot have the providers of {commit}: {first}",
+            f"{name} cannot install the providers of {commit}: {first}",
             code=Code.DEPENDENCIES_UNAVAILABLE,
-            next="Check the network, or name a mirror that has them in TF_CLI_CONFIG_FILE.",
+            next="Check the network, or configure a mirror with TF_CLI_CONFIG_FILE.",
         )
     return ToolFailed(f"{name} {verb} failed at {commit}: {first}")

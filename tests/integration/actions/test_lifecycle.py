@@ -72,7 +72,7 @@ def test_a_rollback_ends_complete_and_the_next_one_goes_further_back(world: Worl
     first, second = world.begin(), world.begin()
 
     assert first.plan is not None
-    assert first.plan.notices == ("Quarantined until it is lifted: v1.2.0.",)
+    assert first.plan.notices == ("Will be quarantined: v1.2.0.",)
     ended(world, first, Status.COMPLETE, 0)
     ended(world, second, Status.COMPLETE, 0)
     assert (second.record and second.record.to_version) == "v1.0.0"
@@ -186,7 +186,7 @@ def test_an_undo_that_fails_is_failed_and_can_be_tried_again(world: World) -> No
 
     ended(world, finished, Status.FAILED, 1)
     assert "rollback abort" in finished.error.next
-    with pytest.raises(Refused, match="was being reverted") as raised:
+    with pytest.raises(Refused, match="is being reverted") as raised:
         world.flow().verify(finished.record.rollback_id)
     assert "rollback abort" in raised.value.next
     assert "rollback verify" not in raised.value.next
@@ -473,7 +473,7 @@ def test_an_alias_that_moves_between_the_two_reads_of_a_plan_refuses_it(world: W
             world.functions.point(ROLES, "3")
 
     world.functions.before = stranger
-    with pytest.raises(Refused, match="somebody is moving it right now"):
+    with pytest.raises(Refused, match="its alias is being changed right now"):
         world.begin(adopt_current=True)
 
     assert world.functions.writes == []
@@ -609,7 +609,7 @@ def test_a_version_is_recorded_with_other_functions_only_under_another_name(worl
     world.story()
     world.release("v1.2.0")
 
-    with pytest.raises(Refused, match="recorded already, with other function versions"):
+    with pytest.raises(Refused, match="already recorded, with other function versions"):
         world.record("v1.2.0")
 
 
@@ -738,7 +738,7 @@ def test_a_tampered_plan_is_not_executed(world: World) -> None:
 
     assert world.functions.deployed() == before
     assert finished.error is not None
-    assert "nothing could be reverted" in finished.error.what
+    assert "its changes could not be reverted" in finished.error.what
     assert "--adopt-current" in finished.error.next
     assert world.session().leases.holder(ALIASES) is None
     with pytest.raises(RollbackError, match="changed in the table") as raised:

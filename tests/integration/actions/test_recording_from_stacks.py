@@ -92,7 +92,7 @@ def test_an_alias_that_a_rollback_left_behind_is_not_recorded_as_the_stacks_rele
     world.begin(services=("teams",))
 
     with pytest.raises(
-        Refused, match="version 1, and the stack has deployed 2", check=coded(Code.CHANGED_BY_OTHERS)
+        Refused, match="version 1, but the stack deployed 2", check=coded(Code.CHANGED_BY_OTHERS)
     ):
         recorded(world, "teams-3", stacks, "teams")
 

@@ -156,7 +156,7 @@ def pruned(world: World) -> World:
 @pytest.mark.finding("U5")
 def test_a_question_that_is_cancelled_leaves_no_record_that_waits(pruned: World) -> None:
     def cancel(_: str) -> bool:
-        raise Cancelled("It was cancelled at the question.")
+        raise Cancelled("Cancelled at the prompt.")
 
     with pytest.raises(Cancelled, check=coded(Code.CONFIRMATION_MISSING)) as cancelled:
         opened(pruned, confirm=cancel).roll_back(PruneRequest(keep=3), reason=REASON)
@@ -178,7 +178,7 @@ def test_a_record_that_cannot_be_given_up_when_a_question_is_cancelled_is_named(
 
     def cancel(_: str) -> bool:
         broken.set()
-        raise Cancelled("It was cancelled at the question.")
+        raise Cancelled("Cancelled at the prompt.")
 
     pruned.dynamodb = Instead(there, transact_write_items=transact)
     env = opened(pruned, confirm=cancel)

@@ -55,10 +55,10 @@ def test_another_person_under_the_approver_role_approves_this_plan_for_a_while()
         (Actor(role=ALICE.role, person="bob"), "the same role"),
         (
             Actor(role="acme-dev-github-actions-role", person="bob"),
-            "does not act under acme-dev-approver-role",
+            "is not acting under acme-dev-approver-role",
         ),
-        (Actor(role="acme-prod-approver-role", person="bob"), "does not act under"),
-        (Actor(role="user", person="bob"), "does not act under"),
+        (Actor(role="acme-prod-approver-role", person="bob"), "is not acting under"),
+        (Actor(role="user", person="bob"), "is not acting under"),
     ],
 )
 def test_nobody_else_may(by: Actor, why: str) -> None:
@@ -139,7 +139,7 @@ def test_an_approval_that_is_yet_to_be_given_does_not_hold_but_clocks_may_differ
     later = replace(given(), at="2027-11-24T12:00:00.000Z", expires_at="2031-01-01T00:00:00.000Z")
     ahead = replace(given(), at="2026-11-24T12:04:00.000Z")
 
-    with pytest.raises(Refused, match="yet to come", check=coded(Code.APPROVAL_MISSING)):
+    with pytest.raises(Refused, match="in the future", check=coded(Code.APPROVAL_MISSING)):
         approval.valid_approval(waiting(), [later], HERE, NOW)
     assert approval.valid_approval(waiting(), [ahead], HERE, NOW) == ahead
 
@@ -295,7 +295,7 @@ def test_settings_on_the_branch_that_this_command_cannot_read_are_reported_as(fo
 
     with pytest.raises(
         Refused,
-        match="on branch 'main' are not for this checkout's command",
+        match="on branch 'main' cannot be read by this version of the command",
         check=coded(Code.SETTINGS_NOT_REVIEWED),
     ):
         policy(folder)

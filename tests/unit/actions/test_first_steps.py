@@ -59,7 +59,7 @@ def test_an_administrator_declares_the_foundation_before_the_deployer_takes_the_
         "git init --initial-branch main",
         "export PULUMI_BACKEND_URL='s3://shop-staging-foundation-111122223333?region=eu-central-1'",
         "pulumi stack init staging-foundation",
-        "git commit --message 'Releases of staging can be rolled back'",
+        "git commit --message 'Add staging: its releases can be rolled back'",
         "pulumi up --stack staging-foundation",
         "rollback login --env staging --role deployer",
         "export AWS_PROFILE=deployer-staging",

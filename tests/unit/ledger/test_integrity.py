@@ -383,7 +383,7 @@ def test_the_newest_entry_with_everything_it_reports_cannot_go_unseen(trail: Tra
     assert trail.audited(shelf, archived=False).findings == ()
     (finding, *_) = trail.audited(shelf).findings
     assert (finding.pk, number(finding.sk)) == ("trail", int(newest[4:]))
-    assert finding.what == "the ledger has it no more: its newest entries are gone"
+    assert finding.what == "it is no longer in the ledger: the newest entries are missing"
 
 
 def test_a_version_that_was_put_over_a_head_or_hides_it_is_named_and_changes_nothing(trail: Trail) -> None:
@@ -394,7 +394,7 @@ def test_a_version_that_was_put_over_a_head_or_hides_it_is_named_and_changes_not
 
         (finding,) = replace(trail, bucket=bucket).audited(trail.shelf()).findings
 
-        assert (finding.sk, finding.what) == (third, "somebody put another version over it, or hid it")
+        assert (finding.sk, finding.what) == (third, "it was overwritten, or hidden by a delete marker")
 
 
 def test_what_was_never_archived_is_put_there_and_reported(trail: Trail) -> None:

@@ -239,7 +239,7 @@ def test_where_no_answer_comes_any_more_what_may_be_left_is_named(
 
         made = Resource(Kind.FUNCTION, acceptance.names.base)
         assert raised.value.code is Code.AWS_UNREACHABLE
-        assert [one for one in said if one.startswith(f"Still there: {made}")]
+        assert [one for one in said if one.startswith(f"Not removed: {made}")]
         assert removal.remove(lambda service: client(account, service), of, [made]) == []
     assert things(emulator.endpoint, of) == before
 

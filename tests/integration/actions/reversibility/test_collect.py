@@ -82,7 +82,7 @@ def test_everything_passes_and_what_does_not_apply_is_named(platform: World) -> 
         ("freeze", CheckAnswer.YES),
         ("audit trail", CheckAnswer.YES),
     ]
-    assert of(verdict, "functions")[0].why == "3 of 3 have a recorded version before: v1.2.0 → v1.1.0"
+    assert of(verdict, "functions")[0].why == "3 of 3 have a recorded previous version: v1.2.0 → v1.1.0"
 
 
 def test_on_gitlab_jobs_of_a_project_for_approvals_can_approve_and_what_protects_them_is_not_looked_at(
@@ -110,8 +110,8 @@ def test_each_function_without_a_recovery_option_is_named(platform: World) -> No
 
     assert found == {
         ASSIGN: "There is no previous release: nothing older was recorded that is not quarantined.",
-        GET: "it cannot go back to v1.1.0: version 2 no longer exists",
-        LIST: "it cannot go back to v1.1.0: version 2 is Failed, not Active",
+        GET: "it cannot be rolled back to v1.1.0: version 2 no longer exists",
+        LIST: "it cannot be rolled back to v1.1.0: version 2 is Failed, not Active",
     }
 
 
@@ -182,7 +182,7 @@ def test_a_table_without_recovery_is_a_reason(platform: World) -> None:
     (found,) = of(can(platform), "tables")
 
     assert (found.subject, found.against) == (PEOPLE, True)
-    assert "point-in-time recovery is off" in found.why
+    assert "point-in-time recovery is disabled" in found.why
 
 
 def test_what_waits_or_is_frozen_is_noted_and_what_runs_is_a_reason(platform: World) -> None:
@@ -240,7 +240,7 @@ def test_an_environment_that_lets_anybody_in_is_a_reason(platform: World, hub: G
     assert found == {
         "dev-deploy": "it lets release/*, tag v* in",
         "dev-drill": "it does not let main in",
-        "dev-rollback": "it is not restricted to main: any branch's jobs may take its role",
+        "dev-rollback": "it is not restricted to main: jobs of any branch can assume its role",
         "dev-rollback-approval": "it has no required reviewers",
     }
 
@@ -260,7 +260,7 @@ def test_an_environment_that_nobody_declared_is_distinguished_from_a_repository_
     monkeypatch.setenv("GITHUB_TOKEN", "another")
     (unknown,) = of(can(platform), "github")
 
-    assert (missing.subject, "it is not declared" in missing.why) == ("dev-rollback", True)
+    assert (missing.subject, "it does not exist" in missing.why) == ("dev-rollback", True)
     assert (unknown.answer, unknown.against) == (CheckAnswer.UNKNOWN, False)
     assert "GitHub answers 404" in unknown.why
 
@@ -300,5 +300,5 @@ def test_what_bypasses_the_alias_speaks_against_it_and_what_was_not_looked_at_to
     ]
     assert "(u1)" in found[0].why
     assert f"{GET}:live" in found[0].next
-    assert found[1].why.startswith("not looked at: EventBridge schedules")
+    assert found[1].why.startswith("not checked: EventBridge schedules")
     assert all(one.against for one in found)

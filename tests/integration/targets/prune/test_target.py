@@ -327,7 +327,7 @@ def test_an_archive_that_cannot_be_read_lets_nothing_go(old: World) -> None:
 
 
 def test_two_releases_at_least_are_kept(old: World) -> None:
-    with pytest.raises(UsageError, match="too few", check=coded(Code.OPTION_INVALID)):
+    with pytest.raises(UsageError, match="too small", check=coded(Code.OPTION_INVALID)):
         planned(old, 1)
 
 
@@ -364,7 +364,7 @@ def test_a_version_that_comes_into_use_while_others_go_is_left_alone(old: World,
     assert ended.record is not None
     assert ended.record.status is Status.COMPLETE
     assert (ended.record.counts["moved"], ended.record.counts["confirmed"]) == (11, 1)
-    assert ended.record.verification[0].detail == "11 of 12 versions are gone, 1 have come into use"
+    assert ended.record.verification[0].detail == "11 of 12 versions are deleted, 1 are in use now"
 
 
 def test_a_release_that_is_quarantined_before_it_is_resumed_stays(old: World) -> None:
@@ -503,7 +503,7 @@ def test_given_up_it_deletes_nothing_more_and_reports_that_nothing_comes_back(ol
     assert given_up.record is not None
     assert given_up.record.status is Status.ABORTED
     assert given_up.error is None
-    assert any("do not come back" in parts for parts in output.notices)
+    assert any("cannot be restored" in parts for parts in output.notices)
     assert left(old) == before
 
 
@@ -539,7 +539,7 @@ def test_what_is_still_there_although_nobody_needs_it_fails_the_verification(
     assert ended.record is not None
     assert ended.record.status is Status.FAILED
     assert ended.error is not None
-    assert f"0 of 3 versions are gone; {GET}:1" in ended.error.what
+    assert f"0 of 3 versions are deleted; {GET}:1" in ended.error.what
     assert ended.error.next.startswith(f"rollback resume {ended.record.rollback_id}")
 
 

@@ -195,7 +195,9 @@ def test_what_holds_data_or_protection_is_refused_until_it_is_named(
     plan = target.plan(StackRequest(commit=sha))
     refusals = {one.subject.rpartition("::")[2]: one for one in target.refusals(plan)}
 
-    assert refusals["data"].reason == "it is protected and would be deleted; protection is never lifted here"
+    assert (
+        refusals["data"].reason == "it is protected and would be deleted; rollback never removes a protection"
+    )
     assert "retain_on_delete" in refusals["spare"].reason
     assert refusals["a"].reason == "it would lose its protection"
     allowed = tuple(one.subject for one in refusals.values() if one.subject != refusals["data"].subject)
@@ -359,8 +361,8 @@ def test_a_commit_that_would_cost_data_is_reported_by_what_of_it_does(
     result = {(one.subject.rpartition("::")[2], one.answer): one.why.partition(",")[0] for one in found}
     assert result == {
         ("data", CheckAnswer.NO): "it would lose its protection",
-        ("spare", CheckAnswer.NO): "it would leave the state only: the step back would make another one",
-        ("fresh", CheckAnswer.NOTE): "it would be created: its step back deletes it",
+        ("spare", CheckAnswer.NO): "it would only be removed from the state: a rollback would create another",
+        ("fresh", CheckAnswer.NOTE): "it would be created: a rollback deletes it",
     }
 
 

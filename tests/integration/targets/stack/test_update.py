@@ -222,7 +222,7 @@ def test_an_engine_that_was_killed_while_it_created_is_cleared_away_and_gone_on_
     assert outcome == Outcome()
     assert _locks(estate) == []
     assert [event.data["proof"] for event in again.events if event.kind == "unlocked"] == [
-        "ours, and its process has ended"
+        "it belongs to this record, and its process has ended"
     ]
     (adopted,) = [event.data for event in again.events if event.kind == "adopted"]
     assert [urn.rpartition("::")[2] for urn in adopted["urns"]] == [created]
@@ -251,7 +251,7 @@ def test_a_lock_of_another_machine_needs_a_persons_confirmation(world: World) ->
 
     assert estate.target(confirm_dead="elsewhere:7").execute(plan, again) == Outcome()
     assert [event.data for event in again.events if event.kind == "unlocked"] == [
-        {"uuid": "0f1e", "holder": "elsewhere:7", "proof": "a person says that it is dead"}
+        {"uuid": "0f1e", "holder": "elsewhere:7", "proof": "a person confirmed that it is dead"}
     ]
     world.deployed = goal
 
@@ -302,7 +302,7 @@ def test_more_than_was_approved_is_planned_anew_and_a_dirty_update_is_nothing_to
     assert plan.targets == {STACK: deployed}
     assert (plan.leaves, plan.quarantines, plan.from_version) == ({}, {}, f"{deployed[:12]}-dirty")
     assert done == Outcome()
-    assert "not known which commit was deployed" in failed.failures[0].reason
+    assert "commit that was deployed before is unknown" in failed.failures[0].reason
     updates = _history(estate)
     assert [(one[0], one[3], one[4]) for one in updates[:3]] == [
         ("update", False, True),

@@ -147,14 +147,14 @@ def test_a_report_that_is_not_the_approved_one_moves_nothing(estate: Estate) -> 
 
     done = estate.cut_over(restore, "copy-back")
 
-    assert "is not the one that was written" in str(done.error)
+    assert "was changed since it was written" in str(done.error)
     assert estate.items(PEOPLE) == before
 
 
 def test_the_parameter_is_pointed_to_the_restored_table_and_back(estate: Estate) -> None:
     story(estate)
     restore = estate.restored(estate.at(-30))
-    with pytest.raises(Refused, match="no such parameter", check=coded(Code.PLAN_REFUSED)):
+    with pytest.raises(Refused, match="parameter does not exist", check=coded(Code.PLAN_REFUSED)):
         estate.wait("cutover", to=f"restored:{estate.id(restore)}", cutover="parameter")
     estate.point(PEOPLE)
     healthy = estate.clients["s3"]

@@ -617,7 +617,7 @@ def test_the_next_attempt_of_a_run_finishes_what_a_dead_runner_has_left(
     assert locked
     assert opened.record.status is Status.COMPLETE
     (unlocked,) = (event.data for event in opened.events if event.kind == "unlocked")
-    assert unlocked["proof"] == "ours, and its CI run 4711/attempts/1 has ended"
+    assert unlocked["proof"] == "it belongs to this record, and its CI run 4711/attempts/1 has ended"
     assert [event.data["run"] for event in opened.events if event.kind == "applying"] == [
         "4711/attempts/1",
         "4711/attempts/2",

@@ -188,8 +188,8 @@ def test_the_state_of_a_resource_is_what_the_engine_would_do_once_it_is_imported
         "a": ("exists", "adopted"),
         "b": ("differs", "adopted; pulumi up then changes description, tags"),
         "c": ("replaced", "refused: pulumi up would replace it for hashKey"),
-        "d": ("missing", "pulumi up makes it"),
-        "e": ("unseen", "not looked for: pulumi up makes it"),
+        "d": ("missing", "pulumi up creates it"),
+        "e": ("unseen", "not checked: pulumi up creates it"),
     }
 
 
@@ -309,9 +309,9 @@ def test_what_would_be_replaced_is_refused_with_what_to_do_about_it() -> None:
 
     first, table, bucket, policy = refused.value.what.splitlines()
     assert "cannot be adopted" in first
-    assert table.startswith("table t: hashKey. Such a table is not this ledger: back it up")
+    assert table.startswith("table t: hashKey. This table cannot be the ledger: back it up")
     assert "put-object-lock-configuration --bucket b" in bucket
-    assert policy.startswith("policy policy/p: hashKey. Remove it by hand")
+    assert policy.startswith("policy policy/p: hashKey. Delete it when nothing uses it")
 
 
 def adoption(*standings: ImportState, held: tuple[str, ...] = ()) -> ImportPlan:

@@ -70,7 +70,7 @@ def test_a_service_is_at_a_release_only_where_all_of_its_functions_are_known_to(
         (AliasSeen(version="1", revision_id="any", weights={"2": 0.25}), ""),
         (AliasSeen(version="2", revision_id="any", weights={"2": 0.25}), "it is at version 2"),
         (AliasSeen(version="1", revision_id="any", weights={}), "weights none"),
-        (None, "its alias is gone"),
+        (None, "its alias no longer exists"),
     ],
 )
 def test_an_alias_differs_by_version_and_weights(seen: AliasSeen | None, expected: str) -> None:

@@ -236,7 +236,7 @@ def test_a_holder_that_finds_a_later_ones_tag_stops_and_an_earlier_ones_is_no_re
 
     journal.append(replace(there, tag="rollback/01EMERGENCY/H1"))
     journal.append(replace(there, tag="rollback/01OTHER/H3"))
-    with pytest.raises(LeaseLost, match="from a copy of the journal"):
+    with pytest.raises(LeaseLost, match="with a copy of the journal"):
         journal.append(replace(there, tag="rollback/01EMERGENCY/H3/back"))
 
     journal.release()

@@ -108,7 +108,7 @@ def test_a_quarantined_release_is_passed_over() -> None:
 
 
 def test_where_nothing_is_older_it_is_refused_by_service() -> None:
-    with pytest.raises(Refused, match="not quarantined, for roles"):
+    with pytest.raises(Refused, match="no usable previous release for roles"):
         previous(ALL, SERVICES, now(get=3, list=3, role=1), Quarantined())
 
 

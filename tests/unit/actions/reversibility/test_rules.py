@@ -44,7 +44,7 @@ def reasons(op: str, type_: str = TABLE, **how: Any) -> list[str]:
 @pytest.mark.parametrize("type_", [TABLE, "aws_dynamodb_table", "aws:s3/bucket:Bucket", "aws_kms_key"])
 @pytest.mark.parametrize("op", [DELETE, REPLACE])
 def test_what_holds_data_is_neither_deleted_nor_replaced(type_: str, op: str) -> None:
-    assert reasons(op, type_) == [f"it holds data and would be {op}d: the step back makes it again, empty"]
+    assert reasons(op, type_) == [f"it holds data and would be {op}d: a rollback recreates it empty"]
 
 
 @pytest.mark.parametrize("op", [DELETE, REPLACE, UPDATE, CREATE])
@@ -60,7 +60,7 @@ def test_a_kind_that_the_settings_name_holds_data_too() -> None:
 
 def test_what_leaves_the_state_only_comes_back_as_another_one() -> None:
     assert reasons(DELETE, retains=True) == [
-        "it would leave the state only: the step back would make another one, and empty"
+        "it would only be removed from the state: a rollback would create another, empty one"
     ]
 
 
@@ -71,7 +71,7 @@ def test_the_engines_own_protection_is_reported_of_any_kind() -> None:
 @pytest.mark.parametrize("op", [SAME, UPDATE])
 def test_a_protection_that_is_dropped_is_a_reason_though_nothing_else_changes(op: str) -> None:
     assert reasons(op, unprotects=True) == [
-        "it would lose its protection, without which the next change may delete it"
+        "it would lose its protection, so that the next change could delete it"
     ]
 
 
@@ -83,12 +83,12 @@ def test_a_protection_that_is_dropped_is_a_reason_though_nothing_else_changes(op
         ({"attributes": KEYS["attributes"][:2]}, "attribute AT would no longer be defined"),
         (
             {"attributes": [*KEYS["attributes"][:2], {"name": "AT", "type": "N"}]},
-            "attribute AT would be of another type",
+            "attribute AT would change its type",
         ),
         ({"global_secondary_indexes": []}, "index by-time would go"),
         (
             {"global_secondary_indexes": [{"name": "by-time", "hash_key": "SK"}]},
-            "index by-time would have other keys",
+            "index by-time would change its keys",
         ),
         ({"deletion_protection_enabled": False}, "its deletion protection would be switched off"),
         (
@@ -126,10 +126,10 @@ def test_what_is_made_and_holds_data_is_reported_and_is_no_reason() -> None:
 
     assert not any(finding.against for finding in found)
     assert why(found, CheckAnswer.YES) == [
-        f"{'c' * 12} would have 1 to create; what holds data stays as it is"
+        f"{'c' * 12} would have 1 to create; no resource with data is deleted or replaced"
     ]
     assert why(found, CheckAnswer.NOTE) == [
-        "it would be created: its step back deletes it, with all that it holds by then"
+        "it would be created: a rollback deletes it with all the data it has by then"
     ]
 
 
@@ -240,7 +240,7 @@ def test_somebody_has_to_be_named_who_may_approve() -> None:
 @pytest.mark.parametrize(
     ("gate", "reason"),
     [
-        (replace(GATE, declared=False), "it is not declared"),
+        (replace(GATE, declared=False), "it does not exist"),
         (replace(GATE, reviewers=0), "it has no required reviewers"),
         (replace(GATE, prevents_self_review=False), "who starts a run may review it"),
         (replace(GATE, patterns=None), "it is not restricted to main"),

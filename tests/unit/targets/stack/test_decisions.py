@@ -452,7 +452,7 @@ def test_the_lock_of_an_engine_of_ours_that_is_dead_is_removed(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("case", "text"),
-    [({"own": False}, "no engine of this rollback"), ({"host": "elsewhere"}, "on another machine")],
+    [({"own": False}, "not an engine of this rollback"), ({"host": "elsewhere"}, "on another machine")],
 )
 def test_any_other_lock_stays_until_a_person_reports_that_its_holder_is_dead(
     tmp_path: Path, case: dict[str, Any], text: str
@@ -464,7 +464,7 @@ def test_any_other_lock_stays_until_a_person_reports_that_its_holder_is_dead(
     holder = shlex.split(refused.value.next, comments=True)[-1]
     journal = dead_engine(tmp_path / "two", confirmed=holder, **case)
     assert [event.data["proof"] for event in journal.events if event.kind == "unlocked"] == [
-        "a person says that it is dead"
+        "a person confirmed that it is dead"
     ]
 
 
@@ -483,7 +483,9 @@ def test_the_lock_of_another_machine_is_removed_once_its_run_has_ended(
 
     if status == "completed":
         recovery.clear(held(tmp_path, ""), journal)
-        assert journal.events[-1].data["proof"] == f"ours, and its CI run {run} has ended"
+        assert (
+            journal.events[-1].data["proof"] == f"it belongs to this record, and its CI run {run} has ended"
+        )
         assert not list(tmp_path.rglob("*.json"))
         return
     with pytest.raises(Refused, match="on another machine", check=coded(Code.STATE_LOCKED)):

@@ -138,7 +138,7 @@ def test_a_stale_plan_is_reported_in_our_messages_and_touched_nothing() -> None:
     outcome = applied(Tool(code=1, errors=[Diagnostic(summary="Saved plan is stale")]), journal)
 
     (failure,) = outcome.failures
-    assert "somebody has changed the Terraform state" in failure.reason
+    assert "the Terraform state was changed" in failure.reason
     assert failure.refused
     assert not touched(journal.events)
 
@@ -150,7 +150,7 @@ def test_a_lock_that_somebody_took_meanwhile_is_reported_with_its_holder() -> No
 
     outcome = applied(Tool(code=1, errors=[diagnostic]), Memory())
 
-    assert outcome.failures[0].reason == "the Terraform state is locked by somebody else: a@b"
+    assert outcome.failures[0].reason == "the Terraform state is locked by a@b"
 
 
 def test_a_resource_that_failed_is_named_and_nothing_is_reverted_by_itself() -> None:
@@ -234,7 +234,7 @@ def test_a_lock_that_the_journal_does_not_name_may_be_somebodys_at_work_by_hand(
 
     assert raised.value.next.endswith("--confirm-dead L1")
     assert freed(journal, by_hand, confirmed="L1") == ["L1"]
-    assert journal.events[-1].data["proof"] == "a person says that it is dead"
+    assert journal.events[-1].data["proof"] == "a person confirmed that it is dead"
 
 
 @pytest.mark.finding("S12")
@@ -272,7 +272,10 @@ def test_of_a_dead_runners_apply_github_is_asked_about_the_very_attempt(
 
     if status == "completed":
         assert freed(journal, HELD) == ["L1"]
-        assert journal.events[-1].data["proof"] == "ours, and its CI run 4711/attempts/1 has ended"
+        assert (
+            journal.events[-1].data["proof"]
+            == "it belongs to this record, and its CI run 4711/attempts/1 has ended"
+        )
         return
     with pytest.raises(Refused, check=coded(Code.STATE_LOCKED)):
         freed(journal, HELD)

@@ -82,7 +82,9 @@ def test_it_is_not_made_over_another_folder(checkout: Path, tmp_path: Path) -> N
 
 
 def test_where_it_cannot_be_it_is_reported(checkout: Path, temporary: Path) -> None:
-    with pytest.raises(Refused, match="cannot be made here: No such file", check=coded(Code.PLAN_OUTDATED)):
+    with pytest.raises(
+        Refused, match="cannot be created on this machine: No such file", check=coded(Code.PLAN_OUTDATED)
+    ):
         works(checkout, str(temporary / "missing" / "access-rollback-terraform-12345678"))
 
 
