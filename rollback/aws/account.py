@@ -1,8 +1,8 @@
 """The account behind the caller's credentials: clients, identity, clock check and rate limits.
 
-Every verb begins with `connect`: whose credentials are these, is this the account that the environment names,
-and does this machine's clock agree with AWS's? Everything else gets its clients from the `Account` that it
-returns.
+Every verb begins with `connect`: whose credentials are these, is this the environment's account,
+and does this machine's clock agree with AWS's? Everything else gets its clients from the returned
+`Account`.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ R = TypeVar("R")
 Other = TypeVar("Other")
 # AWS refuses requests whose time is off by more than five minutes
 # (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html); an approval's expiry
-# and a record's times are as wrong as the clock is.
+# and a record's times depend on the clock, too.
 MAX_SKEW_SECONDS = 300
-# A date has whole seconds, and an answer takes its time: less than that is not known to be skew.
+# Date headers have whole seconds, and responses take time: a smaller difference may not be skew.
 _UNSURE_SECONDS = 2
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _INVALID = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidToken"}
@@ -53,7 +53,7 @@ _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
 
 class Clients(Protocol):
-    """What is read with: `Account` and `inventory.Visitor` are such. `lambda_` is paced."""
+    """Clients for reading; implemented by `Account` and `inventory.Visitor`. `lambda_` is paced."""
 
     @property
     def lambda_(self) -> LambdaClient: ...
@@ -71,12 +71,12 @@ class Account:
     lambda_: LambdaClient
     dynamodb: DynamoDBClient
     throttles: Throttles
-    # Any other service's client, of the same credentials and region. Extra keyword arguments go to
+    # Makes any other service's client, with the same credentials and region. Extra keyword arguments go to
     # `botocore.config.Config` (https://botocore.amazonaws.com/v1/documentation/api/latest/reference/config.html).
     client: Callable[..., Any] = boto3.client
-    # Seconds by which this machine's clock is ahead of AWS's; negative where it is behind.
+    # Seconds by which this machine's clock is ahead of AWS's; negative if it is behind.
     ahead: float = 0.0
-    # When the credentials end permanently, in UTC; None where that is not known.
+    # When the credentials expire and cannot be renewed, in UTC; None if unknown.
     ends: datetime | None = None
     workers: Callable[[], AbstractContextManager[Pool]] = workers
 
@@ -86,37 +86,37 @@ class Account:
         return made
 
     def publish(self, parameter: str, value: str) -> None:
-        """Writes a parameter by which others look up what is deployed."""
+        """Writes a parameter that tells others what is deployed."""
         with explained(f"writing the parameter {parameter.rpartition('/')[2]}"):
             self.ssm.put_parameter(Name=parameter, Value=value, Type="String", Overwrite=True)
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """`function` of every item, in order, several at a time. The first error is raised."""
+        """Calls `function` for every item in parallel; the results are in order. The first error is raised."""
         with self.workers() as pool:
             return list(pool.map(function, items))
 
     def beside(
         self, other: Callable[[], Other], function: Callable[[T], R], items: Iterable[T]
     ) -> tuple[Other, list[R]]:
-        """`each`, and `other()` at the same time, which is begun first."""
+        """`each` in parallel with `other()`, which is started first."""
         tasks: list[Callable[[], Any]] = [other, *(partial(function, item) for item in items)]
         first, *rest = self.each(lambda task: task(), tasks)
         return first, rest
 
 
 def connect(settings: Settings, session: boto3.Session | None = None) -> Account:
-    """The account that the environment names, seen with the caller's credentials, or with those of `session`.
+    """Opens the environment's account, with the caller's credentials or those of `session`.
 
-    Raises `UsageError` (exit 2) without credentials, without a way to AWS or with a clock that is more
+    Raises `UsageError` (exit 2) without credentials, without access to AWS or with a clock that is more
     than five minutes off, and `Refused` (exit 3) for credentials of another account.
     """
     made = opened(settings.region, session, ahead=("lambda", "dynamodb"))
     if made.account != settings.account:
         raise Refused(
-            f"These credentials belong to account {made.account}, but {settings.environment} is "
+            f"The credentials belong to account {made.account}, but {settings.environment} is "
             f"account {settings.account}.",
             code=Code.WRONG_ACCOUNT,
-            next=f"Take credentials of account {settings.account}, or name another environment.",
+            next=f"Use credentials of account {settings.account}, or select another environment with --env.",
         )
     throttles = Throttles()
     lambda_ = made.client("lambda")
@@ -135,7 +135,7 @@ def connect(settings: Settings, session: boto3.Session | None = None) -> Account
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """Credentials that STS has answered: whose they are, and clients made with them."""
+    """Verified credentials: their owner, and clients made with them."""
 
     session: boto3.Session
     account: str
@@ -162,9 +162,9 @@ def opened(
         session = session or boto3.Session(region_name=region)
         if session.region_name is None:
             raise UsageError(
-                "No region is named.",
+                "No AWS region is configured.",
                 code=Code.OPTION_INVALID,
-                next="Name one with --region, or set AWS_REGION.",
+                next="Use --region, or set AWS_REGION.",
             )
         trust_nothing(session.events)
         logged(session.events)
@@ -196,9 +196,9 @@ def opened(
 
 
 def caller_account(region: str) -> str:
-    """The id of the account that the caller's credentials belong to. Raises as `explained` does."""
+    """The account id of the caller's credentials. Raises as `explained` does."""
     with explained("asking STS who the caller is", before=True):
-        # No default session: it would keep the credentials of anybody who asked first in this process.
+        # Not the default session, which would keep the first caller's credentials for the whole process.
         session = boto3.Session(region_name=region)
         logged(session.events)
         return session.client("sts").get_caller_identity()["Account"]
@@ -206,9 +206,9 @@ def caller_account(region: str) -> str:
 
 @contextmanager
 def explained(doing: str, *, before: bool = False) -> Iterator[None]:
-    """Turns botocore's errors into ours, naming what was being done.
+    """Turns botocore's errors into `RollbackError`s that say what was being done.
 
-    `before` says that nothing can have been changed yet. Raises `UsageError` for credentials, the way to AWS
+    `before`: nothing can have been changed yet. Raises `UsageError` for credentials, the connection to AWS
     or the clock, otherwise `RollbackError`.
     """
     kind: type[RollbackError] = UsageError if before else RollbackError
@@ -216,9 +216,9 @@ def explained(doing: str, *, before: bool = False) -> Iterator[None]:
         yield
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError) as error:
         raise UsageError(
-            "There are no AWS credentials.",
+            "No AWS credentials found.",
             code=Code.NO_CREDENTIALS,
-            next="Sign in, or set AWS_PROFILE; for the local account: make up, and what it prints.",
+            next="Log in, or set AWS_PROFILE. For the local account, run make up and the commands that it prints.",
         ) from error
     except (
         exceptions.ProfileNotFound,
@@ -230,37 +230,37 @@ def explained(doing: str, *, before: bool = False) -> Iterator[None]:
         raise UsageError(
             f"The AWS credentials cannot be used: {error}",
             code=Code.CREDENTIALS_INVALID,
-            next="Sign in again.",
+            next="Log in again.",
         ) from error
     except exceptions.ClientError as error:
         raise _client_error(error, doing, kind) from error
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         endpoint = os.environ.get("AWS_ENDPOINT_URL") or "AWS"
         raise kind(
-            f"No answer from {endpoint} while {doing}: {_short(error)}",
+            f"No response from {endpoint} while {doing}: {_short(error)}",
             code=Code.AWS_UNREACHABLE,
             next="Check the network"
             + (" and AWS_ENDPOINT_URL (make up starts the local account)." if endpoint != "AWS" else "."),
         ) from error
     except (exceptions.BotoCoreError, ResponseParserError, ValueError) as error:
-        # ValueError: botocore's answer to an endpoint that is no URL.
-        raise kind(f"AWS could not be asked while {doing}: {_short(error)}", code=Code.AWS_ERROR) from error
+        # ValueError: botocore's error for an endpoint that is not a URL.
+        raise kind(f"The AWS call failed while {doing}: {_short(error)}", code=Code.AWS_ERROR) from error
 
 
 def code(error: exceptions.ClientError) -> str:
-    """The error code that AWS answered, e.g. `ResourceNotFoundException`."""
+    """The error code in an AWS response, e.g. `ResourceNotFoundException`."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def denied(cause: BaseException | None) -> bool:
-    """Whether AWS answered that the caller is not allowed to."""
+    """Whether AWS denied the call."""
     return isinstance(cause, exceptions.ClientError) and code(cause) in _DENIED
 
 
 def was_refused(error: RollbackError) -> bool:
-    """Whether AWS itself refused the first attempt, so that nothing can have been done.
+    """Whether AWS refused the first attempt, so that nothing can have been done.
 
-    After a throttle, a lost answer, or any retry this is not certain.
+    After a throttle, a lost response, or any retry this is not certain.
     """
     cause = error.__cause__
     if not isinstance(cause, exceptions.ClientError):
@@ -277,34 +277,34 @@ def _client_error(error: exceptions.ClientError, doing: str, kind: type[Rollback
         name in _INVALID | {"InvalidSignatureException"} and "ignature" in message and "expired" in message
     ):
         return UsageError(
-            f"AWS refused the request's time: {message}",
+            f"AWS refused the request because of its time: {message}",
             code=Code.CLOCK_WRONG,
-            next="Set this machine's clock.",
+            next="Correct this machine's clock.",
         )
     if name in _EXPIRED:
         return UsageError(
-            "The AWS credentials have expired.", code=Code.CREDENTIALS_INVALID, next="Sign in again."
+            "The AWS credentials have expired.", code=Code.CREDENTIALS_INVALID, next="Log in again."
         )
     if name in _INVALID:
         return UsageError(
-            f"AWS does not know these credentials ({name}).",
+            f"The AWS credentials are not valid ({name}).",
             code=Code.CREDENTIALS_INVALID,
-            next="Sign in again.",
+            next="Log in again.",
         )
     if name in _DENIED:
         return kind(
-            f"Not allowed while {doing}: {message}",
+            f"Access denied while {doing}: {message}",
             code=Code.ACCESS_DENIED,
-            next="Take the role that this verb needs (docs/reference/permissions.md).",
+            next="Use the role that this command needs (docs/reference/permissions.md).",
         )
     if name == "ResourceNotFoundException" and ("able" in message or "equested resource" in message):
         return kind(
             f"Not found while {doing}: {message}",
             code=Code.NOT_DECLARED,
-            next="Has `pulumi up` declared this environment?",
+            next="Check that `pulumi up` has been run for this environment.",
         )
     return kind(
-        f"AWS answered {name} while {doing}: {message}",
+        f"AWS returned {name} while {doing}: {message}",
         code=Code.THROTTLED if name in THROTTLES else Code.AWS_ERROR,
     )
 
@@ -314,7 +314,7 @@ def _short(error: Exception) -> str:
 
 
 def _actor(arn: str) -> Actor:
-    """`…:assumed-role/ROLE/SESSION` gives role and person; `…:user/NAME` and `…:root` are their own."""
+    """`…:assumed-role/ROLE/SESSION` has role and person; for `…:user/NAME` and `…:root` both are the same."""
     resource = arn.split(":", 5)[5]
     kind, _, rest = resource.partition("/")
     if kind == "assumed-role":
@@ -324,17 +324,17 @@ def _actor(arn: str) -> Actor:
 
 
 def _clock_ahead(date: str | None) -> float:
-    """Seconds by which this machine's clock is ahead of an answer's date; 0 for what may be the answer's way.
+    """Seconds by which this machine's clock is ahead of a response's date; 0 for differences within latency.
 
-    Raises `UsageError` for minutes: AWS refuses what is signed so.
+    Raises `UsageError` for minutes, because AWS refuses such signatures.
     """
     if date is None:
         return 0.0
     skew = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
     if abs(skew) > MAX_SKEW_SECONDS:
         raise UsageError(
-            f"This machine's clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} AWS's.",
+            f"This machine's clock is {abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'} the AWS time.",
             code=Code.CLOCK_WRONG,
-            next="Set the clock (timedatectl set-ntp true), then try again.",
+            next="Correct the clock (timedatectl set-ntp true), then run the same command again.",
         )
     return skew if abs(skew) > _UNSURE_SECONDS else 0.0

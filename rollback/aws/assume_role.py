@@ -1,10 +1,10 @@
-"""Clients under another role of the environment, assumed from the caller's own session.
+"""Clients under another role of the environment, assumed from the caller's session.
 
-The restore role may touch tables and never the ledger; the rollback role the other way round. So a table
-restore writes its record under the one and moves data under the other. A session that was assumed from
-another role's session lasts one hour at most ("Role chaining",
+The restore role may change tables, but never the ledger; for the rollback role it is the reverse. So a table
+restore writes its record under the rollback role and data under the restore role. A session assumed from
+another role's session lasts at most one hour ("Role chaining",
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html), and a restore may last longer: the role is
-assumed again before it ends.
+assumed again before that.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _MODE = {"mode": "standard", "total_max_attempts": 8}
 
 
 def clients(account: Account, role: str) -> Clients:
-    """Service → its client under `role`. Raises as `session` does."""
+    """Returns a function: service → its client under `role`. Raises as `session` does."""
     taken = session(account, role)
     config = Config(retries=_MODE, connect_timeout=5, read_timeout=60, max_pool_connections=WORKERS * 2)  # type: ignore[arg-type] # the stubs want a TypedDict
     return lambda service: taken.client(service, config=config)  # type: ignore[call-overload] # any service
 
 
 def clients_with(answer: Mapping[str, Any], region: str) -> Clients:
-    """Service → its client with the credentials of an answer of AssumeRole. They are not renewed."""
+    """Returns a function: service → its client with the credentials of an AssumeRole response, which are not renewed."""
     given = answer["Credentials"]
     taken = boto3.Session(
         aws_access_key_id=given["AccessKeyId"],
@@ -52,7 +52,7 @@ def clients_with(answer: Mapping[str, Any], region: str) -> Clients:
 
 
 def session(account: Account, role: str) -> boto3.Session:
-    """A session under `role` (one of `naming.ROLES`), with the session name of the caller's: its source identity.
+    """A session under `role` (one of `naming.ROLES`), with the caller's session name as its source identity.
 
     Raises `Refused` where the caller may not assume the role.
     """
@@ -61,11 +61,11 @@ def session(account: Account, role: str) -> boto3.Session:
     wanted = arn("iam", settings.region, settings.account, f"role/{settings.names.role(role)}")
 
     def taken() -> dict[str, str]:
-        with explained(f"taking {wanted}"):
+        with explained(f"assuming {wanted}"):
             try:
-                # The trust lets a session on in its own name only, which is its source identity. A session
-                # that has one can set no other; a job's has none yet (`components.boundary.trust`).
-                # Identity Center sets none: its session's own name is what the trust looks at.
+                # The trust policy only allows the session's own name, which is its source identity. A session
+                # with a source identity cannot change it; a job's session has none yet (`components.boundary.trust`).
+                # Identity Center sets none: the trust policy checks its session's name instead.
                 name = account.caller.person
                 source = {} if permission_set_of(account.caller.role) else {"SourceIdentity": name}
                 answer = account.client("sts").assume_role(RoleArn=wanted, RoleSessionName=name, **source)[
@@ -75,10 +75,10 @@ def session(account: Account, role: str) -> boto3.Session:
                 if code(error) not in ("AccessDenied", "AccessDeniedException"):
                     raise
                 raise Refused(
-                    f"{account.caller} may not take {wanted}: {error.response['Error'].get('Message', '')}",
+                    f"{account.caller} may not assume {wanted}: {error.response['Error'].get('Message', '')}",
                     code=Code.WRONG_ROLE,
                     next=f"rollback login --env {settings.environment} --role {before}  # {settings.called(before)} may "
-                    "take it; `pulumi up` of the foundation declares both",
+                    "assume it; `pulumi up` of the foundation declares both",
                 ) from error
         return {
             "access_key": answer["AccessKeyId"],

@@ -1,8 +1,8 @@
-"""Each call of AWS, in Python's logging: service, operation, how it ended, how long it took, and its request id.
+"""Logs each AWS call with Python's logging: service, operation, result, duration and request id.
 
-Nothing of what was asked or answered is in it: parameters, bodies, headers and credentials never are. botocore's own
-logging has them (https://docs.aws.amazon.com/boto3/latest/reference/core/boto3.html#boto3.set_stream_logger), and is left
-alone.
+Parameters, bodies, headers and credentials are never logged. botocore's own
+logging includes them (https://docs.aws.amazon.com/boto3/latest/reference/core/boto3.html#boto3.set_stream_logger), and is not
+enabled here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BEGAN = "rollback_began"
 
 
 def logged(events: BaseEventHooks) -> None:
-    """Has all calls of a session's clients logged, at the level DEBUG. Clients that are made already are left out."""
+    """Logs all calls of a session's clients at the level DEBUG, except of clients made before."""
     events.register("before-call", _begun)
     events.register("after-call", _answered)
     events.register("after-call-error", _failed)
@@ -47,7 +47,7 @@ def _answered(model: Any, parsed: dict[str, Any], context: dict[str, Any], **_: 
 
 
 def _failed(exception: Exception, context: dict[str, Any], event_name: str = "", **_: Any) -> None:
-    """A call without an answer: its error's text may hold addresses, and is left out."""
+    """Logs a call without a response. The error's text, which may contain addresses, is left out."""
     called = event_name.partition(".")[2].replace(".", " ")
     _LOG.debug("%s %s in %d ms", called, type(exception).__name__, _milliseconds(context))
 

@@ -1,4 +1,4 @@
-"""Reads of Lambda functions, versions and aliases, and how they are compared with what was recorded."""
+"""Reads Lambda functions, versions and aliases, and compares them with what was recorded."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from rollback.model.record import Check
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-# States in which a version cannot be invoked yet, and may be before long.
+# States in which a version cannot be invoked yet, but soon will be.
 ASLEEP = frozenset({"Inactive", "Pending"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """An answer of GetFunction, about a version or the one that an alias points at."""
+    """A GetFunction response about a version, or about the version of an alias."""
 
     version: str
     code_sha256: str
@@ -35,7 +35,7 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AliasSeen:
-    """An answer of GetAlias. `weights` maps other versions to their share of the traffic, 0 to 1."""
+    """A GetAlias response. `weights` maps other versions to their share of the traffic, 0 to 1."""
 
     version: str
     revision_id: str
@@ -43,7 +43,7 @@ class AliasSeen:
 
 
 def observe(account: Account, function: str, qualifier: str) -> Seen | None:
-    """A version of a function, by number or alias; None where function, alias or version is missing."""
+    """A version of a function, by number or alias; None if function, alias or version does not exist."""
     with explained(f"reading {function}"):
         try:
             found = account.lambda_.get_function(FunctionName=function, Qualifier=qualifier)["Configuration"]
@@ -60,16 +60,16 @@ def observe(account: Account, function: str, qualifier: str) -> Seen | None:
 
 
 def differs(seen: Seen | None, version: str, code_sha256: str | None, *, gone: str, otherwise: str) -> str:
-    """In what a function is not at `version` with that code (None: not known), in words; empty where it is. Pure.
+    """How a function differs from `version` with that code (None: unknown), in words; empty if it does not. Pure.
 
-    `gone` is said of one that is missing; `otherwise` goes before the version that it should be at.
+    `gone` is the text for a missing function; `otherwise` precedes the version that it should be at.
     """
     if seen is None:
         return gone
     if seen.version != version:
         return f"is at version {seen.version}, {otherwise} {version}"
     if code_sha256 is not None and seen.code_sha256 != code_sha256:
-        return f"version {seen.version} holds other code than was recorded"
+        return f"version {seen.version} has different code than was recorded"
     return ""
 
 
@@ -83,9 +83,9 @@ def alias_differs(
     gone: str,
     otherwise: str,
 ) -> str:
-    """In what the alias of a function is not as it should be, read now; words as of `differs`.
+    """Reads a function's alias; returns how it differs, in the words of `differs`.
 
-    Version and code are on GetFunction's own quota; only GetAlias shows weights, and it is one of 15 calls a second.
+    Version and code use GetFunction's quota; only GetAlias shows weights, and is limited to 15 calls a second.
     """
     alias = account.settings.alias
     if why := differs(
@@ -97,11 +97,11 @@ def alias_differs(
         return gone
     if seen.version != version:
         return f"is at version {seen.version}, {otherwise} {version}"
-    return "" if dict(seen.weights) == dict(weights) else f"of its traffic goes {shares(seen.weights)}"
+    return "" if dict(seen.weights) == dict(weights) else f"it sends traffic {shares(seen.weights)}"
 
 
 def all_at(found: Iterable[tuple[str, str]], what: str) -> Check:
-    """The check of all aliases, by function and what is wrong with it, which is said once of many. Pure."""
+    """The check of all aliases, from pairs of function and problem; equal problems are grouped. Pure."""
     every = list(found)
     wrong = [(function, why) for function, why in every if why]
     detail = f"{len(every) - len(wrong)} of {len(every)} aliases {what}"
@@ -109,7 +109,7 @@ def all_at(found: Iterable[tuple[str, str]], what: str) -> Check:
 
 
 def observe_alias(account: Account, function: str, alias: str) -> AliasSeen | None:
-    """An alias with its RevisionId and weights; None where it is missing."""
+    """An alias with its RevisionId and weights; None if it does not exist."""
     with explained(f"reading alias {alias} of {function}"):
         try:
             found = account.lambda_.get_alias(FunctionName=function, Name=alias)
@@ -125,14 +125,14 @@ def observe_alias(account: Account, function: str, alias: str) -> AliasSeen | No
 
 
 def wake(lambda_: LambdaClient, function: str, version: str) -> bool:
-    """Invokes an Inactive version once; whether Lambda has heard it. `lambda_` is a client that does not try again.
+    """Invokes an Inactive version once to activate it; whether Lambda accepted that. `lambda_` is a client without retries.
 
     That fails, as documented: "When you try to invoke a function that is inactive, the invocation fails and Lambda sets
     the function to pending state until the function resources are recreated"
     (https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html). Raises `RollbackError` where it is not allowed,
     or there is no such version.
     """
-    with explained(f"waking version {version} of {function}"):
+    with explained(f"activating version {version} of {function}"):
         try:
             lambda_.invoke(FunctionName=function, Qualifier=version, Payload=b"{}")
         except ClientError as error:
@@ -145,7 +145,7 @@ def wake(lambda_: LambdaClient, function: str, version: str) -> bool:
 
 
 def provisioned_status(account: Account, function: str, alias: str) -> str:
-    """READY, IN_PROGRESS, FAILED, or NONE where the alias has no provisioned concurrency."""
+    """READY, IN_PROGRESS, FAILED, or NONE if the alias has no provisioned concurrency."""
     try:
         answer = account.lambda_.get_provisioned_concurrency_config(FunctionName=function, Qualifier=alias)
     except ClientError as error:
@@ -156,7 +156,7 @@ def provisioned_status(account: Account, function: str, alias: str) -> str:
 
 
 def strangers(account: Account, settings: Settings) -> list[str]:
-    """Functions of the environment that the catalogue does not know: listed, never touched."""
+    """Functions with the environment's prefix that are not in the catalogue: only listed, never changed."""
     known, alike = settings.catalogue(), settings.alike
     with explained("listing the account's functions"):
         pages = account.lambda_.get_paginator("list_functions").paginate()
@@ -166,7 +166,7 @@ def strangers(account: Account, settings: Settings) -> list[str]:
 
 def weights_of(alias: Mapping[str, Any]) -> dict[str, float]:
     """Version → share of the traffic (0 to 1) that an alias gives to versions other than its own. `alias` is
-    an answer of GetAlias or UpdateAlias, `{"RoutingConfig": {"AdditionalVersionWeights": {"7": 0.1}}, …}`
+    a response of GetAlias or UpdateAlias, `{"RoutingConfig": {"AdditionalVersionWeights": {"7": 0.1}}, …}`
     (https://docs.aws.amazon.com/lambda/latest/api/API_AliasRoutingConfiguration.html).
     """
     return dict(alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}))

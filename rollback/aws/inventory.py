@@ -1,7 +1,7 @@
-"""Reads what an account has, for a catalogue to be made of it: functions, tags, aliases, templates, tables, trails.
+"""Reads an account's resources for a catalogue: functions, tags, aliases, templates, tables, trails.
 
-All of it is reading, paged, and below the quotas that others use, too. What is not allowed is named, and hides no more
-than itself; only functions and their aliases have to be there.
+It only reads, page by page, and stays below quotas that others share. What may not be read is reported and left
+out; only functions and their aliases are required.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ Progress = Callable[[str, int], Callable[[], None]]
 _Tags = dict[tuple[str, str], dict[str, str]]
 # "Up to 10 times per second" (DescribeContinuousBackups,
 # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_DescribeContinuousBackups.html); CloudFormation
-# says of none of its calls how often it takes them.
+# does not document its limits.
 _BACKUPS_PACE, _TEMPLATES_PACE = 9.0, 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Usual:
-    """How fast Lambda is asked where no settings say so yet."""
+    """The default limits of calls to Lambda, before there are settings."""
 
     pace: Pace = field(default_factory=Pace)
     rto: Rto = field(default_factory=Rto)
@@ -50,7 +50,7 @@ class _Usual:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Visitor:
-    """A caller in an account that no settings name yet; `account.Clients`, as `Account` is. `lambda_` is paced."""
+    """A caller in an account without settings; implements `account.Clients`, like `Account`. `lambda_` is paced."""
 
     account: str
     region: str
@@ -59,17 +59,17 @@ class Visitor:
     client: Callable[..., Any]
 
     def each(self, function: Callable[[T], R], items: Iterable[T], /) -> list[R]:
-        """`function` of every item, in order, several at a time. The first error is raised."""
+        """Calls `function` for every item in parallel; the results are in order. The first error is raised."""
         with workers() as pool:
             return list(pool.map(function, items))
 
 
 def visit(region: str = "") -> Visitor:
-    """An account and region under the caller's credentials; by default the one that boto3 finds.
+    """Opens the account of the caller's credentials; the default region is boto3's.
 
-    Raises `UsageError` without credentials, a region, or a way to AWS.
+    Raises `UsageError` without credentials, a region, or access to AWS.
     """
-    # boto3 does not read AWS_REGION, which AWS's other SDKs and its runners set.
+    # boto3 does not read AWS_REGION, which other AWS SDKs and tools use.
     made = accounts.opened(region or os.environ.get("AWS_REGION") or None)
     lambda_ = made.client("lambda")
     paced(lambda_, _Usual(), Throttles())
@@ -83,7 +83,7 @@ def visit(region: str = "") -> Visitor:
 
 
 def of(account: accounts.Account) -> Visitor:
-    """The same of an environment's account."""
+    """A visitor for an environment's account."""
     return Visitor(
         account=account.settings.account,
         region=account.settings.region,
@@ -96,8 +96,8 @@ def of(account: accounts.Account) -> Visitor:
 def find(visitor: Visitor, progress: Progress) -> Found:
     """All functions and tables of the account and region, with the tags that group them.
 
-    `progress` is called with what begins and how many steps it has, 0 where nobody knows, and gives what to call after
-    each. Raises `RollbackError` where functions cannot be listed.
+    `progress` is called with a title and the number of steps (0 if unknown), and returns a function to call after
+    each step. Raises `RollbackError` where functions cannot be listed.
     """
     step = progress("Listing functions", 0)
     names: list[str] = []
@@ -108,7 +108,7 @@ def find(visitor: Visitor, progress: Progress) -> Found:
     unlooked: list[str] = []
     tags: _Tags = _or(unlooked, "tags", partial(_tags, visitor), {})
     if not tags and names:
-        # Who may not ask for all at once may ask for each, perhaps.
+        # A caller who may not list all tags may still read those of each function.
         unlooked.clear()
         tags = _or(unlooked, "tags", partial(_tags_of_each, visitor, names, progress), {})
     tables: list[str] = _or(unlooked, "tables", partial(_tables, visitor), [])
@@ -133,7 +133,7 @@ def examine(
     tables: Collection[FoundTable],
     progress: Progress,
 ) -> Details:
-    """What a catalogue of these functions has to know: their aliases, one call each, and what surrounds them.
+    """The details of functions for a catalogue: their aliases (one call each), and related resources.
 
     Raises `RollbackError` where aliases cannot be read.
     """
@@ -163,7 +163,7 @@ def examine(
 
 
 def _or(unlooked: list[str], what: str, look: Callable[[], T], otherwise: T) -> T:
-    """What a look gives; where it is not answered, that is named. Raises `UsageError` where the credentials end."""
+    """The result of `look`; on an error `otherwise`, with a text in `unlooked`. Raises `UsageError` where the credentials expire."""
     try:
         with explained(f"reading {what}"):
             return look()
@@ -182,7 +182,7 @@ def _stepping(step: Callable[[], None], function: Callable[[T], R], item: T) -> 
 
 
 def _tags(visitor: Visitor) -> _Tags:
-    """Kind and name → tags, of everything that has some, a hundred to a call."""
+    """Kind and name → tags, for everything with tags, a hundred per call."""
     found: _Tags = {}
     pages = visitor.client("resourcegroupstaggingapi").get_paginator("get_resources")
     for page in pages.paginate(ResourceTypeFilters=["lambda:function", "dynamodb:table"]):
@@ -210,7 +210,7 @@ def _tables(visitor: Visitor) -> list[str]:
 
 
 def _aliases(lambda_: LambdaClient, function: str) -> dict[str, str]:
-    """Alias → version; none of a function that was deleted since."""
+    """Alias → version; empty for a function that was deleted since."""
     with explained(f"reading the aliases of {function}"):
         try:
             pages = lambda_.get_paginator("list_aliases").paginate(FunctionName=function)
@@ -222,12 +222,12 @@ def _aliases(lambda_: LambdaClient, function: str) -> dict[str, str]:
 
 
 def published(visitor: Visitor, functions: Collection[str], progress: Progress) -> frozenset[str]:
-    """Those of `functions` that have a version beside $LATEST, one call each."""
+    """Those of `functions` that have a version besides $LATEST, one call each."""
     step = progress("Reading versions", len(functions))
 
     def one(name: str) -> bool:
         with explained(f"reading the versions of {name}"):
-            # Oldest first, $LATEST before all.
+            # Oldest first; $LATEST comes first of all.
             answer = visitor.lambda_.list_versions_by_function(FunctionName=name, MaxItems=2)
             return len(answer["Versions"]) > 1
 
@@ -239,7 +239,7 @@ def published(visitor: Visitor, functions: Collection[str], progress: Progress) 
 def _templates(
     visitor: Visitor, stacks: Collection[str], unlooked: list[str], progress: Progress
 ) -> dict[str, Mapping[str, Any]]:
-    """Stack → its template; one that is not answered is named in `unlooked`."""
+    """Stack → its template; those that cannot be read are in `unlooked`."""
     if not stacks:
         return {}
     client, quota = visitor.client("cloudformation"), TokenBucket(rate=_TEMPLATES_PACE, burst=5)
@@ -270,12 +270,12 @@ def _recoverable(visitor: Visitor, tables: Collection[FoundTable], progress: Pro
 
 
 def _trails(visitor: Visitor) -> tuple[str, ...]:
-    """The trails that this region's calls go to."""
+    """The trails that log this region's calls."""
     return tuple(one["Name"] for one in visitor.client("cloudtrail").describe_trails()["trailList"])
 
 
 def buckets(visitor: Visitor, wanted: Collection[str]) -> frozenset[str]:
-    """Those of `wanted` that the caller's account has; none where it may not be asked."""
+    """Those of `wanted` that the caller's account has; empty if that may not be read."""
 
     def own() -> list[str]:
         return [one["Name"] for one in visitor.client("s3").list_buckets()["Buckets"]]
@@ -285,8 +285,8 @@ def buckets(visitor: Visitor, wanted: Collection[str]) -> frozenset[str]:
 
 
 def stacks(visitor: Visitor, bucket: str, project: str) -> frozenset[str]:
-    """The stacks of a project whose state is in a bucket of the engine's
-    (https://www.pulumi.com/docs/iac/concepts/state-and-backends/); none where that may not be asked.
+    """The stacks of a project whose state is in an engine's bucket
+    (https://www.pulumi.com/docs/iac/concepts/state-and-backends/); empty if that may not be read.
     """
     place = f".pulumi/stacks/{project}/"
 
@@ -300,7 +300,7 @@ def stacks(visitor: Visitor, bucket: str, project: str) -> frozenset[str]:
 
 
 def parameter(visitor: Visitor, name: str) -> str:
-    """What a parameter holds; empty where there is none, or it may not be read."""
+    """A parameter's value; empty if it does not exist or may not be read."""
 
     def value() -> str:
         return str(visitor.client("ssm").get_parameter(Name=name)["Parameter"].get("Value", ""))

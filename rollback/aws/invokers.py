@@ -1,7 +1,7 @@
-"""Reads what invokes an account's functions: mappings, APIs, URLs, other functions' settings, rules and schedules.
+"""Reads what invokes an account's functions: mappings, APIs, URLs, environment variables, rules and schedules.
 
-What each names is for `model.bypass` to judge. What cannot be read is named, and hides no more than itself. This takes
-seconds, on quotas that others share: nothing on the way to a rollback's relief calls it.
+`model.bypass` judges the result. What cannot be read is reported and left out. This takes
+seconds, on quotas that others share, so that it is never called before a rollback's relief.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from rollback.model.bypass import Invoker, Reference
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-# API Gateway takes ten management calls a second of an account, 40 at once ("API Gateway quotas for creating, deploying
+# API Gateway allows ten management calls per second and account, with a burst of 40 ("API Gateway quotas for creating, deploying
 # and managing an API", https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html).
 _API_PACE, _API_BURST = 8.0, 20
-# What names a program's service to anybody who watches it, and no function to invoke.
+# Variables that only name a service for monitoring, not a function to invoke.
 _TELEMETRY = frozenset({"POWERTOOLS_SERVICE_NAME", "OTEL_SERVICE_NAME", "DD_SERVICE"})
 _STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
-# A schedule's target that is a call of an API; which function it names is in its input
+# A schedule's target that is an API call; the function is in its input
 # (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-universal.html).
 _UNIVERSAL = ":aws-sdk:lambda:invoke"
 _OFF = "DISABLED"
@@ -36,17 +36,17 @@ _OFF = "DISABLED"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Invokers:
-    """What names functions, and in words what could not be looked at."""
+    """References to functions, and texts about what could not be read."""
 
     references: tuple[Reference, ...]
     unlooked: tuple[str, ...]
 
 
 def read(account: Clients, functions: Collection[str]) -> Invokers:
-    """All that invokes functions of an account and region; function URLs are asked for of `functions`, one call
+    """Everything that invokes functions of an account and region; function URLs are read for `functions`, one call
     each.
 
-    Raises `UsageError` where the credentials end; anything else that is not answered is in `unlooked`.
+    Raises `UsageError` where the credentials expire; other errors are in `unlooked`.
     """
     looks: list[tuple[str, Callable[[], Iterator[Reference]]]] = [
         ("event source mappings", partial(_mappings, account.lambda_)),
@@ -71,7 +71,7 @@ def read(account: Clients, functions: Collection[str]) -> Invokers:
 
 
 def _looked(look: Callable[[], Iterator[Reference]], what: str) -> tuple[list[Reference], str]:
-    """What was found, and why the rest was not looked at; empty where all was."""
+    """What was found, and why the rest could not be read; empty if nothing is missing."""
     found: list[Reference] = []
     try:
         with explained(f"reading {what}"):
@@ -86,14 +86,14 @@ def _looked(look: Callable[[], Iterator[Reference]], what: str) -> tuple[list[Re
 
 
 class _NotLooked(Exception):
-    """Something of what was to be read cannot be; the message says what."""
+    """A part cannot be read; the message names it."""
 
 
 def _mappings(lambda_: LambdaClient) -> Iterator[Reference]:
     for page in lambda_.get_paginator("list_event_source_mappings").paginate():
         for one in page["EventSourceMappings"]:
             if one.get("State") != "Disabled":
-                # One of a self-managed broker has no source's ARN.
+                # A mapping of a self-managed broker has no source ARN.
                 source = (
                     f"{one['EventSourceArn']} ({one['UUID']})" if "EventSourceArn" in one else one["UUID"]
                 )
@@ -101,14 +101,14 @@ def _mappings(lambda_: LambdaClient) -> Iterator[Reference]:
 
 
 def _variables(lambda_: LambdaClient) -> Iterator[Reference]:
-    """Of what is published last of each function, or being edited: no list has those of the deployed versions."""
+    """The variables of $LATEST of each function: lists do not have those of the deployed versions."""
     hidden: list[str] = []
     for page in lambda_.get_paginator("list_functions").paginate():
         for one in page["Functions"]:
             name, environment = one["FunctionName"], one.get("Environment", {})
             if "Error" in environment:
                 hidden.append(name)
-            # A value may be a secret: it is searched, and never shown.
+            # A value may be a secret: it is searched, but never shown.
             for variable, value in sorted(environment.get("Variables", {}).items()):
                 if variable not in _TELEMETRY:
                     source = f"{variable} of {name}"
@@ -118,7 +118,7 @@ def _variables(lambda_: LambdaClient) -> Iterator[Reference]:
 
 
 def _urls(lambda_: LambdaClient, function: str) -> Iterator[Reference]:
-    """The URL of the function itself: one of an alias is another, which is asked for by its qualifier."""
+    """The URL of the function itself; that of an alias is another one, read with its qualifier."""
     try:
         url = lambda_.get_function_url_config(FunctionName=function)
     except ClientError as error:
@@ -132,7 +132,7 @@ def _urls(lambda_: LambdaClient, function: str) -> Iterator[Reference]:
 
 
 def _apis(account: Clients) -> Iterator[Reference]:
-    """REST APIs as they are edited, not as a stage has deployed them; then HTTP and WebSocket APIs. Authorizers, too."""
+    """REST APIs in their current definition, not that of a deployed stage; then HTTP and WebSocket APIs; with authorizers."""
     quota = TokenBucket(rate=_API_PACE, burst=_API_BURST)
 
     def before_send(**_: Any) -> None:
@@ -183,7 +183,7 @@ def _http(client: Any) -> Iterator[Reference]:
 
 
 class _Stages:
-    """The stages of an API, read where a URI has a variable of theirs: each stage then names its own function."""
+    """The stages of an API, read if a URI has a stage variable: then each stage has its own function."""
 
     def __init__(self, read_: Callable[[], Iterable[Mapping[str, Any]]], name: str, variables: str) -> None:
         self._read, self._name, self._variables = read_, name, variables
@@ -215,7 +215,7 @@ def _rules(client: Any) -> Iterator[Reference]:
 
 
 def _buses(client: Any) -> Iterator[str]:
-    """The names of the event buses; no paginator has them."""
+    """The names of the event buses, for which there is no paginator."""
     more: dict[str, str] = {}
     while True:
         answer = client.list_event_buses(**more)
@@ -235,7 +235,7 @@ def _schedules(client: Any) -> Iterator[Reference]:
             hidden.append(name)
         yield Reference(kind=Invoker.SCHEDULE, source=name, text=target)
     if hidden:
-        raise _NotLooked(f"the input of {', '.join(hidden[:10])} says which function is invoked")
+        raise _NotLooked(f"the function is in the input of {', '.join(hidden[:10])}, which cannot be read")
 
 
 def _paged(client: Any, operation: str, items: str, **asked: Any) -> Iterator[Mapping[str, Any]]:

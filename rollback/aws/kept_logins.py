@@ -1,7 +1,7 @@
-"""What `rollback login` keeps of a role: one file, readable by its owner only, with what a `credential_process` answers.
+"""The stored logins of `rollback login`: one file per role, readable only by its owner, in the format of `credential_process`.
 
-boto3, the AWS CLI, Terraform and the engine wait for it whenever they need credentials, so nothing is imported here
-that takes long.
+boto3, the AWS CLI, Terraform and the engine wait for it whenever they need credentials, so that nothing slow is
+imported here.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
 """
@@ -27,19 +27,19 @@ _OTHERS = 0o077
 
 
 def keep(role: str, answer: dict[str, Any]) -> None:
-    """Keeps what `login.take` has answered, in the place of what was kept before."""
+    """Stores the result of `login.take`, replacing an earlier one."""
     private_file.write(_path(role), json.dumps(answer))
 
 
 def kept(role: str, now: datetime) -> str:
-    """What is kept of a role, as JSON. Raises `UsageError` where there is nothing, or nothing that lasts."""
+    """The stored login of a role, as JSON. Raises `UsageError` where there is none, or it has expired."""
     path = _path(role)
     try:
         with path.open(encoding="utf-8") as file:
             status = os.fstat(file.fileno())
             if status.st_uid != os.geteuid() or status.st_mode & _OTHERS:
                 raise RollbackError(
-                    f"{path} is not yours alone: others can read or have written it.",
+                    f"{path} is not private: other users can read it or have written it.",
                     code=Code.CREDENTIALS_INVALID,
                     next=_again(role),
                 )
@@ -52,12 +52,12 @@ def kept(role: str, now: datetime) -> str:
         raise _nothing(role, "There is no readable login") from None
     if over:
         forget(role)
-        raise _nothing(role, f"The login ended at {ends:%H:%M:%SZ}, so there is none any more")
+        raise _nothing(role, f"The login expired at {ends:%H:%M:%SZ}")
     return text
 
 
 def forget(role: str) -> bool:
-    """Removes what is kept of a role, and what a killed `keep` has left; whether there was anything."""
+    """Removes the stored login of a role, and temporary files of a killed `keep`; returns whether there was anything."""
     path = _path(role)
     found = list(path.parent.glob(f"{path.name}*"))
     for each in found:
@@ -82,7 +82,7 @@ def _again(role: str) -> str:
 
 
 def _environment(stem: str) -> str:
-    """The environment of this checkout whose roles are called so; elsewhere the last word, as most are called by one."""
+    """The environment of this checkout with these role names; outside a checkout the last word of the name."""
     from rollback.config import settings  # noqa: PLC0415 - for an error alone
 
     with suppress(RollbackError, OSError):

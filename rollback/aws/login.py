@@ -1,4 +1,4 @@
-"""A person's role, taken once with MFA and kept on this machine until it ends.
+"""A person's role, assumed with MFA; its credentials are stored on this machine until they expire.
 
 boto3, the AWS CLI and the engine read it through an AWS profile's `credential_process` (`kept_logins`): none of them
 can set a source identity itself (boto/botocore#2486), and the engine cannot ask for a code.
@@ -20,40 +20,40 @@ from rollback.core.errors import Code, Refused, UsageError
 
 
 def own(settings: Settings, profile: str) -> Account:
-    """The account with the caller's own keys: those of an AWS profile, if one is named. Raises as `connect` does."""
+    """The account with the caller's own keys, or those of the AWS profile `profile`. Raises as `connect` does."""
     with explained("reading your own credentials", before=True):
         session = boto3.Session(profile_name=profile or None, region_name=settings.region)
     return connect(settings, session)
 
 
 def user(account: Account) -> str:
-    """The caller's user name. Raises `Refused` where the caller is no IAM user, who alone can take a role so."""
+    """The caller's user name. Raises `Refused` where the caller is not an IAM user."""
     if permission_set := permission_set_of(account.caller.role):
         raise Refused(
-            f"{account.caller.person} acts by the permission set {permission_set}, which needs no other role.",
+            f"{account.caller.person} is using the permission set {permission_set}, which needs no login here.",
             code=Code.WRONG_ROLE,
-            next="Type the verb itself, under the AWS profile of the permission set that it needs (aws sso login).",
+            next="Run the command itself, with the AWS profile of the permission set that it needs (aws sso login).",
         )
     if account.caller.role != "user":
         raise Refused(
-            f"{account.caller} is not an IAM user: people take a role with their own keys.",
+            f"{account.caller} is not an IAM user: people assume a role with their own access keys.",
             code=Code.WRONG_ROLE,
-            next="Name the AWS profile of your own keys with --profile.",
+            next="Select the AWS profile with your own keys with --profile.",
         )
     return account.caller.person.rpartition("/")[2]
 
 
 def take(account: Account, role: str, *, serial: str, mfa: str, hours: int = 1) -> dict[str, Any]:
-    """The answer that `credential_process` gives for a role (an ARN), taken as the caller with a code of theirs.
+    """Assumes a role (an ARN) as the caller with an MFA code; returns the document for `credential_process`.
 
-    It lasts for `hours`, of which a role allows `naming.SESSION_HOURS`. The session's name and its source identity are
-    the user's name. Raises `Refused` where AWS does not let the
-    caller take it, and `UsageError` for a code that cannot be one.
+    The session lasts for `hours`, at most `naming.SESSION_HOURS`. Its name and its source identity are
+    the user's name. Raises `Refused` where AWS does not allow the
+    caller to assume it, and `UsageError` for an invalid code.
     """
     name = user(account)
     if not re.fullmatch(r"\d{6}", mfa):
         raise UsageError("An MFA code has six digits.", code=Code.OPTION_INVALID)
-    with explained(f"taking {role}", before=True):
+    with explained(f"assuming {role}", before=True):
         try:
             given = account.client("sts").assume_role(
                 RoleArn=role,
@@ -67,10 +67,10 @@ def take(account: Account, role: str, *, serial: str, mfa: str, hours: int = 1) 
             if not denied(error):
                 raise
             raise Refused(
-                f"AWS does not let {name} take {role}: {error.response['Error'].get('Message', code(error))}",
+                f"AWS does not allow {name} to assume {role}: {error.response['Error'].get('Message', code(error))}",
                 code=Code.ACCESS_DENIED,
-                next=f"A code counts once, and has to be of {serial} (--serial names another); rollback:people "
-                "says who may take the role, once `pulumi up` of the foundation has declared it.",
+                next=f"An MFA code can be used once, and must be from {serial} (use --serial for another device). rollback:people "
+                "defines who may assume the role; `pulumi up` of the foundation applies it.",
             ) from error
     return {
         "Version": 1,
@@ -82,6 +82,6 @@ def take(account: Account, role: str, *, serial: str, mfa: str, hours: int = 1) 
 
 
 def device(account: Account) -> str:
-    """The MFA device that is called as its user is."""
+    """The MFA device with its user's name."""
     settings = account.settings
     return arn("iam", settings.region, settings.account, f"mfa/{user(account)}")

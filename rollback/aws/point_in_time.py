@@ -1,4 +1,4 @@
-"""A table's point-in-time recovery: whether it is on, and which seconds it offers."""
+"""A table's point-in-time recovery: whether it is enabled, and its window."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 from rollback.aws.account import explained
 
-# Where the service does not say otherwise
+# The default of the service
 # (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PointInTimeRecoverySpecification.html).
 _DAYS = 35
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """The first and the last second that can be restored, None where recovery is off, and how many `days` it
-    reaches back, then 0.
+    """The earliest and the latest restorable time, None if recovery is disabled, and how many `days` it
+    reaches back (0 if disabled).
     """
 
     earliest: datetime | None = None
@@ -29,7 +29,7 @@ class Window:
 
 
 def read(client: Any, table: str) -> Window:
-    """The recovery window of a table, by DescribeContinuousBackups. Raises `RollbackError` where it cannot be
+    """The recovery window of a table, from DescribeContinuousBackups. Raises `RollbackError` where it cannot be
     read.
     """
     with explained(f"reading the backups of {table}"):

@@ -1,18 +1,18 @@
-"""Keeps calls below a shared quota: one limit for each, used by all threads of the process.
+"""Keeps calls below a shared quota: one limit per quota, shared by all threads of the process.
 
-Lambda allows 15 control-plane calls a second in an account and region, and 100 GetFunction calls ("Lambda
+Lambda allows 15 control-plane calls per second, account and region, and 100 GetFunction calls ("Lambda
 quotas", API requests, https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html). Calls beyond
-are throttled, which costs a retry, so it is faster never to exceed them. The limit is asked before every
-attempt that leaves the process, retries included. The quota is the account's: a throttle means that somebody
-else is using it, too, and how much of it is left can only be learned by trying.
+are throttled and must be retried, so that it is faster never to exceed the quota. The limit applies to every
+attempt, retries included. The quota belongs to the account: a throttle means that something
+else is using it, too, and the remaining part can only be learned by trying.
 
 botocore's adaptive retry mode is no replacement; it is "experimental", too
 (https://docs.aws.amazon.com/boto3/latest/guide/retries.html; botocore/retries/adaptive.py, bucket.py):
-- It knows no limit to begin with: calls are not held back before the first throttle, so a limit that is known
-  would be learned from refused calls, each of which costs a retry.
-- It has one limit for each client, for all of its operations: after a throttled UpdateAlias it would slow
-  GetFunction, which has a quota of its own, and another client of the same account would not know.
-- Its bucket is empty when it begins to count: there is no burst, which is what a rollback of a dozen functions is.
+- It has no initial limit: calls are not delayed before the first throttle, so that a known limit
+  would be learned from throttled calls, which must be retried.
+- It has one limit per client, for all operations: after a throttled UpdateAlias it would slow down
+  GetFunction, which has its own quota, and other clients of the same account would not slow down.
+- Its bucket is empty at first: there is no burst, which a rollback of a dozen functions needs.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-# Seconds in which the pace would rise from nothing to what is configured, by as much in every second.
-# A pace that was halved once is back after half of it, soon enough for an RTO of minutes. While another
-# team's deployment takes half of the quota, it is felt again every eight seconds or so, not at each call.
+# Seconds in which the pace rises linearly from zero to the configured one.
+# A halved pace recovers in half of that, soon enough for an RTO of minutes. While another
+# deployment uses half of the quota, there is a throttle about every eight seconds, not at each call.
 RECOVERY = 30.0
-# The least share of the configured pace: with Lambda's quota about one control-plane call a second. Anybody who
-# is throttled even so is not the one who takes the quota.
+# The smallest share of the configured pace: with Lambda's quota about one control-plane call a second. If that
+# is still throttled, others use the quota.
 LEAST = 1 / 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Learned:
-    """The share of the configured limit that is used, 0 to 1, `since` a time. Pure; times are monotonic
+    """The share of the configured limit in use, 0 to 1, `since` a time. Pure; times are monotonic
     seconds.
     """
 
@@ -42,21 +42,21 @@ class Learned:
     since: float = float("-inf")
 
     def at(self, now: float) -> float:
-        """The share at a time: as it was left by the last throttle, and what has been regained since."""
+        """The share at a time: after the last throttle, plus the recovery since."""
         if self.share >= 1:
             return 1.0
         return min(1.0, self.share + max(0.0, now - self.since) / RECOVERY)
 
     def throttled(self, now: float) -> Learned:
-        """Half of what it was."""
+        """Halves the share."""
         return Learned(share=max(LEAST, self.at(now) / 2), since=now)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PacedBucket:
-    """`rate` tokens a second, at most `burst` saved up; both by the share that was learned. Pure.
+    """`rate` tokens per second, at most `burst` saved; both times the learned share. Pure.
 
-    It is kept as the time `next` at which it would have been full but for `burst` tokens.
+    Represented by the time `next` at which it was full minus `burst` tokens.
     """
 
     rate: float
@@ -65,21 +65,21 @@ class PacedBucket:
     learned: Learned = Learned()
 
     def reserve(self, now: float) -> tuple[PacedBucket, float]:
-        """The bucket without the next token, and the time from which on that may be used."""
+        """The bucket without the next token, and the time at which the token may be used."""
         share = self.learned.at(max(now, self.next))
         rate, burst = self.rate * share, max(1, int(self.burst * share))
         slot = max(self.next, now - (burst - 1) / rate)
         return replace(self, next=slot + 1 / rate), max(slot, now)
 
     def throttled(self, now: float) -> PacedBucket:
-        """Nothing is saved up any more, and tokens that are not used yet are given back."""
+        """Drops saved tokens, and returns unused ones."""
         learned = self.learned.throttled(now)
         return replace(self, next=now + 1 / (self.rate * learned.share), learned=learned)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RateWindow:
-    """At most `limit` calls in any `seconds`, by the share that was learned. Pure.
+    """At most `limit` calls in any `seconds`, times the learned share. Pure.
 
     `slots` are the times of the last calls, oldest first.
     """
@@ -90,7 +90,7 @@ class RateWindow:
     learned: Learned = Learned()
 
     def reserve(self, now: float) -> tuple[RateWindow, float]:
-        """The window with one more call, and the time from which on that may go."""
+        """The window with one more call, and the time at which the call may be sent."""
         limit = max(1, int(self.limit * self.learned.at(now)))
         slot = max(now, self.slots[-1]) if self.slots else now
         if len(self.slots) >= limit:
@@ -98,20 +98,20 @@ class RateWindow:
         return replace(self, slots=(*self.slots[1 - self.limit :], slot) if self.limit > 1 else (slot,)), slot
 
     def throttled(self, now: float) -> RateWindow:
-        """Calls that have not gone yet are forgotten."""
+        """Drops calls that were not sent yet."""
         gone = tuple(slot for slot in self.slots if slot <= now)
         return replace(self, slots=gone, learned=self.learned.throttled(now))
 
 
 class _Rule(Protocol):
-    """What decides when a call may go."""
+    """Decides when a call may be sent."""
 
     def reserve(self, now: float) -> tuple[_Rule, float]: ...
     def throttled(self, now: float) -> _Rule: ...
 
 
 class Limit:
-    """What all threads wait for before a call, and report a throttle to.
+    """The limit that all threads wait for before a call, and report throttles to.
 
     `clock` and `sleep` are seconds, monotonic.
     """
@@ -119,15 +119,15 @@ class Limit:
     def __init__(self, rule: _Rule, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
         self.clock, self.sleep = clock, sleep
         self._rule = rule
-        # When each of those who wait may go, by a ticket of its own: first come, first served.
+        # Ticket → the time at which its caller may continue, in order of arrival.
         self._waiting: dict[object, float] = {}
         self._lessons = 0
-        # How many throttles were known when this thread's last call went.
+        # The number of throttles when this thread's last call was sent.
         self._knew = threading.local()
         self._lock = threading.Lock()
 
     def take(self) -> float:
-        """Waits until a call may go; returns the seconds waited for it."""
+        """Waits until a call may be sent; returns the seconds waited."""
         ticket, waited = object(), 0.0
         with self._lock:
             slot = self._reserve(ticket, self.clock())
@@ -137,7 +137,7 @@ class Limit:
                     self.sleep(wait)
                     waited += wait
                 with self._lock:
-                    # A thread that waited while a throttle came waits again, at the lower rate.
+                    # After a throttle a waiting thread waits again, at the lower rate.
                     if self._waiting[ticket] == slot:
                         self._knew.lessons = self._lessons
                         return waited
@@ -147,10 +147,10 @@ class Limit:
                 del self._waiting[ticket]
 
     def throttled(self) -> None:
-        """Learns that this thread's last call was beyond the quota.
+        """Reports that this thread's last call was throttled.
 
-        Calls that went before the last lesson teach nothing new: several are under way at a time. Those who wait
-        keep their order: the call that was throttled asks again after them, so that none uses up all attempts.
+        Calls sent before the last reported throttle are ignored, because several run in parallel. Waiting threads
+        keep their order: the throttled call comes after them, so that none uses up all attempts.
         """
         with self._lock:
             if getattr(self._knew, "lessons", 0) == self._lessons:
@@ -183,8 +183,8 @@ class TokenBucket(Limit):
 class SlidingWindow(Limit):
     """A `RateWindow` for threads.
 
-    It keeps below a quota of that many a second however it is counted: by the second or by a bucket. A few
-    dozen reads, which are what a person waits for, go at once.
+    It stays below a per-second quota however it is counted: per second or by a bucket. A few
+    dozen reads, for which a person waits, are sent at once.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class SlidingWindow(Limit):
 
 @dataclass(kw_only=True)
 class Budget:
-    """`rate` units a second, paid after they were used: a caller that used many waits until they are paid."""
+    """`rate` units per second, accounted after use: a caller that used many then waits."""
 
     rate: float
     clock: Callable[[], float] = time.monotonic
@@ -209,7 +209,7 @@ class Budget:
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def spend(self, units: float) -> None:
-        """Accounts for `units` that were used, and returns once they are paid for."""
+        """Accounts for used `units`, and waits until the rate allows them."""
         with self._lock:
             now = self.clock()
             self._paid = max(self._paid, now) + units / self.rate

@@ -1,7 +1,7 @@
-"""When the caller's credentials end permanently, as far as this machine knows.
+"""When the caller's credentials expire for the last time, as far as this machine knows.
 
-What boto3 renews by itself (a profile that assumes a role, SSO, a machine's own role) has no end here. What a job's step
-or `rollback login` has taken once ends at its time, and with it everything that is under way.
+Credentials that boto3 renews (a profile that assumes a role, SSO, a machine's role) have no end here. Those of a job's step
+or of `rollback login` expire at a fixed time, and everything that is running fails then.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from platformdirs.unix import Unix
 
 
 def ends(session: boto3.Session) -> datetime | None:
-    """The end of a session's credentials, in UTC; None where they have none, or it is not known.
+    """The end of a session's credentials, in UTC; None if they have none, or it is unknown.
 
-    Credentials in the environment say it in `AWS_CREDENTIAL_EXPIRATION`
+    For credentials in the environment it is in `AWS_CREDENTIAL_EXPIRATION`
     (https://docs.aws.amazon.com/cli/latest/reference/configure/export-credentials.html); those that `rollback login`
-    keeps are known by their access key.
+    stored are recognised by their access key.
     """
     credentials = session.get_credentials()
     if credentials is None:

@@ -1,6 +1,6 @@
-"""CloudFormation stacks that deploy functions: which there are, which versions they have made, and whether those stay.
+"""CloudFormation stacks that deploy functions: which exist, which versions they published, and whether they keep old versions.
 
-AWS SAM, CDK, the Serverless Framework and plain templates all end in a stack.
+AWS SAM, CDK, the Serverless Framework and plain templates all deploy a stack.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEEPS = {"Retain", "RetainExceptOnCreate"}
 _CDK_PATH = "aws:cdk:path"
 # …:function:NAME:VERSION
 _OF_VERSION = re.compile(r"arn:[^:]+:lambda:[^:]+:[^:]+:function:([^:]+):([0-9]+)")
-# What a deployment has been carried out to its end in, and what is deployed is what was asked for
+# The statuses of a finished deployment, in which the template is what is deployed
 # (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html).
 _DEPLOYED = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}
 _GONE = "ValidationError"
@@ -30,7 +30,7 @@ _GONE = "ValidationError"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Looked:
-    """Of the stacks that were looked at: those that delete versions, and in words what could not be looked at."""
+    """The result of checking stacks: those that delete versions, and texts about what could not be checked."""
 
     stacks: tuple[str, ...] = ()
     deletes: tuple[Deletes, ...] = ()
@@ -38,14 +38,14 @@ class Looked:
 
 
 def of_functions(account: Clients, functions: Collection[str]) -> tuple[str, ...]:
-    """The stacks that functions name in their tags, as far as the caller may read those (`lambda:ListTags`): one call
-    each. Functions that are not there are passed over.
+    """The stacks in functions' tags, if the caller may read them (`lambda:ListTags`): one call
+    each. Missing functions are skipped.
     """
 
     def one(name: str) -> str:
         with explained(f"reading {name}"):
             try:
-                # With the tags where the caller may read them, without an error where not
+                # The response has the tags if the caller may read them, and no error otherwise
                 # (https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html).
                 answer = account.lambda_.get_function(FunctionName=name, Qualifier="$LATEST")
                 return str(answer.get("Tags", {}).get(STACK, ""))
@@ -58,9 +58,9 @@ def of_functions(account: Clients, functions: Collection[str]) -> tuple[str, ...
 
 
 def look(account: Clients, stacks: Collection[str]) -> Looked:
-    """Whether deployments of these stacks leave the version before. What is not answered is named, and no finding.
+    """Whether deployments of these stacks keep the previous version. What cannot be read is reported, not a finding.
 
-    Raises `UsageError` where the credentials end.
+    Raises `UsageError` where the credentials expire.
     """
     if not stacks:
         return Looked()
@@ -79,9 +79,9 @@ def look(account: Clients, stacks: Collection[str]) -> Looked:
 
 
 def deployed(account: Clients, stack: str) -> dict[str, str]:
-    """Function → the version that a stack has deployed of it; the newest where its template has several.
+    """Function → the version deployed by a stack; the newest if its template has several.
 
-    Raises `Refused` where there is no such stack, or its last deployment did not come to its end.
+    Raises `Refused` where there is no such stack, or its last deployment did not finish.
     """
     client = account.client("cloudformation")
     with explained(f"reading stack {stack}"):
@@ -93,15 +93,15 @@ def deployed(account: Clients, stack: str) -> dict[str, str]:
             raise Refused(
                 f"There is no stack {stack[:128]!a} in this account and region.",
                 code=Code.NOT_DECLARED,
-                next="aws cloudformation list-stacks  # what there is",
+                next="aws cloudformation list-stacks  # lists the stacks",
             ) from None
     if status not in _DEPLOYED:
         raise Refused(
-            f"Stack {stack} is {status}: what it was to deploy is not what is deployed.",
+            f"Stack {stack} is {status}: its template is not what is deployed.",
             code=Code.RELEASE_INCOMPLETE,
-            next="Record a release once a deployment has come to its end.",
+            next="Record the release after a deployment has finished.",
         )
-    with explained(f"listing what stack {stack} has made"):
+    with explained(f"listing the resources of stack {stack}"):
         pages = client.get_paginator("list_stack_resources").paginate(StackName=stack)
         return _newest(one for page in pages for one in page["StackResourceSummaries"])
 
@@ -121,14 +121,14 @@ def _versions(resources: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, int
 
 
 def template(client: Any, stack: str) -> Mapping[str, Any] | str:
-    """A stack's template as it was deployed, macros (SAM's) carried out; or in words why it is not to be had.
+    """A stack's deployed template, with processed macros (SAM); or a text with the reason why it cannot be read.
 
-    `client` is CloudFormation's. Raises `UsageError` where the credentials end.
+    `client` is CloudFormation's. Raises `UsageError` where the credentials expire.
     """
     try:
         with explained(f"reading the template of stack {stack}"):
             body = client.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"]
-        # boto3 reads JSON only.
+        # boto3 only parses JSON.
         return body if isinstance(body, Mapping) else safe_yaml.mapping("its template", str(body), tags=True)
     except UsageError as error:
         if error.code is not Code.SETTINGS_INVALID:
@@ -139,21 +139,21 @@ def template(client: Any, stack: str) -> Mapping[str, Any] | str:
 
 
 def deletes(stack: str, template: Mapping[str, Any]) -> Deletes | None:
-    """Whether the next deployment of a template deletes versions; None where it keeps them all. Pure."""
+    """Whether the next deployment of a template deletes versions; None if it keeps them all. Pure."""
     found = deleted_version(template)
     return Deletes(stack=stack, version=found, by_cdk=bool(cdk_path(template, found))) if found else None
 
 
 def cdk_path(template: Mapping[str, Any], logical: str) -> str:
-    """The path of the construct that a template's resource was made from; empty where CDK did not make it. Pure."""
+    """The path of a resource's CDK construct; empty if CDK did not make it. Pure."""
     resource = _mapping(_mapping(template.get("Resources")).get(logical))
     return str(_mapping(resource.get("Metadata")).get(_CDK_PATH, ""))
 
 
 def deleted_version(template: Mapping[str, Any]) -> str:
-    """The logical id of a version that the next deployment deletes; empty where versions are kept. Pure.
+    """The logical id of a version that the next deployment deletes; empty if versions are kept. Pure.
 
-    A version is a resource that is replaced, and its deletion policy says what becomes of the old one: by default it is
+    A version is a resource that is replaced, and the deletion policy decides about the old one: by default it is
     deleted (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-deletionpolicy.html). CDK's
     `current_version` has none unless `removal_policy=RETAIN`.
     """

@@ -1,4 +1,4 @@
-"""Whether what a person names can be a setting, said before anything is made of it: why not, or nothing."""
+"""Checks answers of a person before they become settings: each function returns why an answer is invalid, or nothing."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from rollback.config.patterns import ALIAS, NAME, USER
 
 
 def alias(given: str) -> str:
-    """Why that is no alias; empty where it is one."""
+    """Why it is not an alias name; empty if it is one."""
     if re.fullmatch(ALIAS, given):
         return ""
     return f"{given[:80]!a} is not an alias name: letters, digits, - and _, as in live."
 
 
 def prefix(given: str) -> str:
-    """Why that is no prefix; empty where it is one."""
+    """Why it is not a prefix; empty if it is one."""
     if re.fullmatch(NAME, given):
         return ""
     return f"{given[:80]!a} is not a prefix: lower-case letters, digits and single -, a letter first, as in acme."
 
 
 def people(given: Iterable[str]) -> str:
-    """Why one of them is no IAM user; empty where all are."""
+    """Why one of them is not an IAM user's ARN; empty if all are."""
     wrong = next((one for one in given if not USER.fullmatch(one)), None)
     if wrong is None:
         return ""
     return (
         f"{wrong[:80]!a} is not the ARN of an IAM user, as in arn:aws:iam::123456789012:user/alice. "
-        "People of IAM Identity Center: sso, or --permission-sets."
+        "For IAM Identity Center, answer sso, or use --permission-sets."
     )

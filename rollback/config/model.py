@@ -1,9 +1,9 @@
-"""What an environment is, as a model: `Settings`. `settings` reads it from the project's files.
+"""The model of an environment's settings, `Settings`. `settings` reads it from the project's files.
 
-Each field says in its description what it means and in its examples what a right value is: errors and
+Each field has a description and examples of valid values: errors and
 `docs/settings.md` are made from them.
 
-It is longer than 400 lines: all of it is one table of settings, and what one of them demands of another.
+It is longer than 400 lines: it is one table of settings, with their dependencies.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ from rollback.config.sections import (
 )
 from rollback.core.errors import Code, UsageError
 
-# What `--services` takes for every service.
+# The value of `--services` for every service.
 _ALL = "all"
-# What the smoke command may differ for.
+# The kinds that may have their own smoke command.
 SmokeOf = Literal["aliases", "stack", "terraform", "full", "table"]
-# Filled in, by whether it is production, before it is validated.
+# Defaults, by `production`, filled in before validation.
 _COMPLETED: Any = {}
 _Entries = dict[str, dict[str, str]]
 _COMMAND = ["python", "-m", "pytest", "-q", "tests/smoke"]
@@ -77,7 +77,7 @@ class Settings(Section):
         description="Its region, `aws:region`", examples=["eu-central-1"]
     )
     prefix: Annotated[str, Field(pattern=NAME)] = Field(
-        description="What the names of all declared resources begin with", examples=["acme"]
+        description="The prefix of the names of all declared resources", examples=["acme"]
     )
     production: bool = Field(
         True,
@@ -86,17 +86,17 @@ class Settings(Section):
         examples=[False],
     )
     naming: Naming = Field(
-        Naming(), description="How resources are named; each is text with placeholders", validate_default=True
+        Naming(), description="The names of resources, as texts with placeholders", validate_default=True
     )
     repository: Annotated[str, Field(pattern=REPOSITORY)] = Field(
         "",
-        description="The GitHub repository whose environments may take the roles: `owner/name`, or "
-        "`owner@ID/name@ID` where its tokens have immutable subjects. Empty: no GitHub",
+        description="The GitHub repository whose environments may assume the roles: `owner/name`, or "
+        "`owner@ID/name@ID` if its tokens have immutable subjects. Empty: no GitHub",
         examples=["acme/orders"],
     )
     gitlab: GitLab | None = Field(
         None,
-        description="The GitLab projects whose jobs may take the roles. None: no GitLab",
+        description="The GitLab projects whose jobs may assume the roles. None: no GitLab",
         examples=[{"project": "acme/orders", "approvals": "acme/approvals"}],
     )
     protected_branch: Annotated[str, Field(pattern=BRANCH)] = Field(
@@ -130,14 +130,14 @@ class Settings(Section):
         FunctionAccess(), description="How the roles' policies name functions"
     )
     rto: Rto = Field(Rto(), description="The time budget of each scenario, in minutes")
-    pace: Pace = Field(Pace(), description="Calls a second, below the quotas of account and region")
+    pace: Pace = Field(Pace(), description="Calls per second, below the quotas of account and region")
     lease_seconds: Annotated[int, Field(ge=2, le=3600)] = Field(
         60, description="How long a lease is valid after its holder's last heartbeat", examples=[60]
     )
     smoke: dict[SmokeOf, Command] = Field(
         {},
-        description="The command that proves a release healthy, run with TEST_ENVIRONMENT set; or one for each of "
-        "`aliases`, `stack`, `terraform`, `full` and `table`. `python` is this command's own. None: nothing is run",
+        description="The command that tests a release, run with TEST_ENVIRONMENT set; or one for each of "
+        "`aliases`, `stack`, `terraform`, `full` and `table`. `python` is this command's interpreter. None: no smoke test",
         examples=[_COMMAND, {"aliases": ["./smoke.sh"]}],
     )
     slack_channel: Annotated[str, Field(pattern=CHANNEL, max_length=81)] = Field(
@@ -152,7 +152,7 @@ class Settings(Section):
         "or another name. Empty: none",
         examples=["default"],
     )
-    people: People = Field(People(), description="ARNs of IAM users who may take a role, with MFA")
+    people: People = Field(People(), description="ARNs of IAM users who may assume a role, with MFA")
     permission_sets: PermissionSets = Field(
         PermissionSets(),
         description="The permission sets of IAM Identity Center, beside the users of `people` or instead of them. Each "
@@ -160,13 +160,13 @@ class Settings(Section):
     )
     reviewers: Reviewers = Field(
         Reviewers(),
-        description="Numeric GitHub ids of those who approve; with these and github:owner the GitHub environments "
+        description="Numeric GitHub ids of approvers; with these and github:owner the GitHub environments "
         "are declared",
     )
     tables: dict[str, str] = Field(
         {},
         description="The tables that can be restored to a point in time: a list of entries of `naming.table`, or "
-        "each with its full name. None: nothing is declared for it",
+        "each with its full name. None: nothing is declared for tables",
         examples=[{"orders": "orders-OrdersTable-1A2B3C4D5E6F"}],
         validate_default=True,
     )
@@ -178,7 +178,7 @@ class Settings(Section):
     )
     state_key: Annotated[str, Field(pattern=rf"^$|{KMS_KEY}")] = Field(
         "",
-        description="The KMS key of the stack's secrets, which the deployer may use. Empty: it has a passphrase",
+        description="The KMS key of the stack's secrets, which the deployer may use. Empty: the stack uses a passphrase",
         examples=["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
     )
     table_keys: tuple[Annotated[str, Field(pattern=KMS_KEY)], ...] = Field(
@@ -195,7 +195,7 @@ class Settings(Section):
     )
     terraform: Terraform | None = Field(
         None,
-        description="The Terraform configuration. None: nothing is declared for it",
+        description="The Terraform configuration. None: nothing is declared for Terraform",
         examples=[{"folder": "infra"}],
     )
     terraform_checks: TerraformChecks = Field(
@@ -203,29 +203,29 @@ class Settings(Section):
     )
     guard: Guard | None = Field(
         None,
-        description="Alarms, and the function that takes a standby when one turns red. None: nothing is declared, and "
+        description="Alarms, and the function that takes the standby when one goes off. None: nothing is declared, and "
         "nothing is rolled back without a person",
         examples=[{"errors": 5}],
     )
     minimum_functions: Annotated[int, Field(ge=0)] = Field(
         0,
-        description="The least number of functions after a Terraform rollback. 0: it is not checked",
+        description="The minimum number of functions after a Terraform rollback. 0: not checked",
         examples=[40],
     )
     approval: ApprovalPolicies = Field(
         _COMPLETED,
-        description="Who approves, for each kind: nobody (`none`), the same person, who confirms the shown plan "
+        description="Who approves each kind of rollback: nobody (`none`), the same person, who confirms the shown plan "
         "(`confirm`), or another person (`identity`). In production `identity`; elsewhere `none` for aliases, and `confirm`",
         validate_default=True,
     )
     unattended: bool | None = Field(
         None,
-        description="Whether `--yes` confirms a plan that nobody has seen. If it is not set: outside of production only",
+        description="Whether `--yes` confirms a plan without showing it first. Not set: only outside production",
         examples=[True],
     )
 
     automatic: Automatic = Field(
-        Automatic(), description="Whether an alarm takes a standby, without a person"
+        Automatic(), description="Whether an alarm takes the standby, without a person"
     )
 
     @field_validator("automatic")
@@ -236,7 +236,7 @@ class Settings(Section):
             [
                 (
                     ("automatic", "services", number),
-                    f"there is no service '{name}' among the services.{nearest(name, known)}",
+                    f"'{name}' is not one of the services.{nearest(name, known)}",
                 )
                 for number, name in enumerate(automatic.services)
                 if known and name not in known
@@ -276,7 +276,7 @@ class Settings(Section):
         owner: dict[str, str] = {}
         made: _Entries = {}
         if not isinstance(services, Mapping) or not services:
-            raise ValueError("it must be a mapping with a service at least")
+            raise ValueError("it must be a mapping with at least one service")
         for service, listed in services.items():
             if not SERVICE.fullmatch(str(service)) or service == _ALL:
                 found.append(
@@ -293,16 +293,16 @@ class Settings(Section):
                 elif len(name) > LONGEST_FUNCTION:
                     found.append((place, f"'{name}' is longer than {LONGEST_FUNCTION} characters"))
                 elif (twice := next((one for one in (entry, name) if one in owner), None)) is not None:
-                    found.append((place, f"function '{twice}' is in '{owner[twice]}' and in '{service}'"))
+                    found.append((place, f"function '{twice}' is in both '{owner[twice]}' and '{service}'"))
                 else:
                     owner |= {entry: service, name: service}
                     made[service][entry] = name
             if not made[service] and not any(path[:2] == (top, service) for path, _ in found):
                 found.append(((top, service), f"service '{service}' has no function"))
         found += [
-            ((top, service), f"'{service}' is a service and a function of '{owner[service]}'")
+            ((top, service), f"'{service}' is both a service and a function of '{owner[service]}'")
             for service in made
-            # Where entry and service are called alike, the function's full name tells them apart.
+            # If entry and service have the same name, the function's full name distinguishes them.
             if service in {name for functions in made.values() for name in functions.values()}
         ]
         raise_found(found)
@@ -316,7 +316,7 @@ class Settings(Section):
             if not TABLE_ENTRY.fullmatch(entry) or not TABLE_NAME.fullmatch(name):
                 found.append((place, f"'{entry}' is not a table name: letters, digits, '-', '_' and '.'"))
             elif name == names.deployments_table:
-                found.append((place, f"'{entry}' is the ledger: it is never restored over"))
+                found.append((place, f"'{entry}' is the ledger, which cannot be in this list"))
             else:
                 made[entry] = name
         raise_found(found)
@@ -328,7 +328,7 @@ class Settings(Section):
         if guard is None:
             return guard
         if not guard.thresholds:
-            raise ValueError("it needs a threshold at least")
+            raise ValueError("it needs at least one threshold")
         functions = [one for listed in info.data.get("services", {}).values() for one in listed.items()]
         if guard.smoke and not any(guard.smoke in one for one in functions):
             raise_found([(("guard", "smoke"), f"'{guard.smoke}' is not a function of the catalogue")])
@@ -341,7 +341,7 @@ class Settings(Section):
         if patterns:
             raise_found(
                 [
-                    (("functionAccess", "prefixes"), f"'{name}' begins with none of them")
+                    (("functionAccess", "prefixes"), f"'{name}' has none of these prefixes")
                     for functions in info.data.get("services", {}).values()
                     for name in functions.values()
                     if not is_like(name, patterns)
@@ -354,7 +354,7 @@ class Settings(Section):
     def _of_all(cls, smoke: Any) -> Any:
         if not isinstance(smoke, list | tuple):
             return smoke
-        # Here, where it is one command yet: each of its words is wrong once.
+        # Before the command is copied to all kinds, so that each wrong word is reported once.
         texts = [isinstance(word, str) and "\0" not in word for word in smoke]
         raise_found(
             [(("smoke", place), "it must be text") for place, is_text in enumerate(texts) if not is_text]
@@ -390,7 +390,7 @@ class Settings(Section):
                 [
                     (
                         ("approval", field),
-                        "nobody could approve it: name people.approvers, permissionSets.approvers, a repository or gitlab.approvals, or let the same person do",
+                        "nobody could approve it: set people.approvers, permissionSets.approvers, a repository or gitlab.approvals, or let the same person do",
                     )
                     for field in asked
                     if field != "table" or data.get("tables")
@@ -404,23 +404,23 @@ class Settings(Section):
 
     @property
     def drills(self) -> bool:
-        """Whether what is bad may be deployed here on purpose."""
+        """Whether drills are allowed."""
         return not self.production
 
     @property
     def confirmed_unseen(self) -> bool:
-        """Whether `--yes` confirms a plan that somebody only has to confirm."""
+        """Whether `--yes` confirms a plan that needs a confirmation."""
         return not self.production if self.unattended is None else self.unattended
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """The names of the alarms that may take what is on standby: the guard's, one a service, and those listed."""
+        """The names of the alarms that may take the standby: the guard's, one per service, and those listed."""
         own = self.automatic.services or tuple(self.services)
         return (*(self.names.alarm(service) for service in own), *self.automatic.alarms)
 
     @property
     def approvals(self) -> bool:
-        """Whether anything needs another person's approval."""
+        """Whether any kind needs another person's approval."""
         asked = {
             self.approval.aliases,
             self.approval.infrastructure,
@@ -430,21 +430,21 @@ class Settings(Section):
 
     @property
     def names_approvers(self) -> bool:
-        """Whether the settings say who approves."""
+        """Whether the settings name approvers."""
         reviewers = self.reviewers
         return bool(
             self.people.approvers or self.permission_sets.approvers or reviewers.users or reviewers.teams
         )
 
     def acts_as(self, name: str, role: str) -> bool:
-        """Whether the IAM role `name` is the one of `role` (a word of `naming`), or that of its permission set."""
+        """Whether the IAM role `name` is that of `role` (a constant of `naming`), or of its permission set."""
         permission_set = self.permission_sets.of_roles.get(role)
         return name == self.names.role(role) or (
             permission_set is not None and permission_set_of(name) == permission_set
         )
 
     def called(self, role: str) -> str:
-        """What a person acts under who does the work of `role`, as messages name it."""
+        """The name of `role` in messages: the IAM role, and its permission set."""
         permission_set = self.permission_sets.of_roles.get(role)
         return self.names.role(role) + (f" or the permission set {permission_set}" if permission_set else "")
 
@@ -455,7 +455,7 @@ class Settings(Section):
 
     @property
     def repository_name(self) -> str:
-        """`owner/name`, without the ids that a token's subject may carry."""
+        """`owner/name`, without the ids that a token's subject may have."""
         return re.sub(r"@\d+", "", self.repository)
 
     def functions(self, service: str) -> tuple[str, ...]:
@@ -471,17 +471,17 @@ class Settings(Section):
         return {entry: name for functions in self.services.values() for entry, name in functions.items()}
 
     def function(self, typed: str) -> str:
-        """The full name of the function that somebody means by its entry or by its name; `typed` if there is none."""
+        """The full name of a function, from its entry or its name; `typed` if there is none."""
         return typed if typed in self.catalogue() else self.entries().get(typed, typed)
 
     def service(self, name: str) -> str:
-        """`name` if the catalogue has that service.
+        """Returns `name` if the catalogue has that service.
 
-        Raises `UsageError` naming the nearest one where it has not.
+        Otherwise raises `UsageError` with the most similar name.
         """
         if name not in self.services:
             raise UsageError(
-                # Letters of other alphabets look alike: they are shown as escapes.
+                # Similar letters of other alphabets are shown as escapes.
                 f"There is no service {name[:80]!a}.{nearest(name, self.services)}",
                 code=Code.UNKNOWN_SERVICE,
                 next=f"Services: {', '.join(self.services)}.",
@@ -490,20 +490,20 @@ class Settings(Section):
 
     @property
     def alike(self) -> tuple[str, ...]:
-        """What the names of the environment's functions are like, catalogued or not (`naming.beginnings`)."""
+        """Patterns of the environment's function names, also for those not in the catalogue (`naming.beginnings`)."""
         if self.function_access.prefixes:
             return tuple(f"{prefix}*" for prefix in self.function_access.prefixes)
         return beginnings(map(self.functions, self.services), self.names.function_prefix)
 
 
 def nearest(name: str, known: Iterable[str], prefix: str = "", least: float = 0.5) -> str:
-    """` Did you mean 'X'?`, or nothing where none is alike by `least` (of 1)."""
+    """` Did you mean 'X'?`, or an empty text if none has a similarity of at least `least` (0 to 1)."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=least)
     return f" Did you mean '{prefix}{close[0]}'?" if close else ""
 
 
 def _names_of(info: ValidationInfo, naming: Naming | None = None) -> Names:
-    """The names as far as the fields before are right."""
+    """The names, if the fields before are valid."""
     templates = naming or info.data.get("naming") or Naming()
     return Names(
         info.data.get("prefix", ""), info.data.get("environment", ""), Templates(**templates.model_dump())
@@ -526,6 +526,6 @@ def _entries(
         return
     for place, entry, name in pairs:
         if not isinstance(entry, str) or not isinstance(name, str | None):
-            found.append((place, "an entry and its full name are text"))
+            found.append((place, "an entry and its full name must be text"))
         else:
             yield place, entry, named(entry) if name is None else name

@@ -1,6 +1,6 @@
-"""Every name that both the declared infrastructure and the rollback command need, in one place.
+"""Every name that both the declared infrastructure and the rollback command use.
 
-`components/` declares things under these names and `rollback/` finds them by these names; neither
+`components/` declares resources with these names and `rollback/` finds them by these names; neither
 imports the other. Pure string functions: no I/O, no AWS, no Pulumi.
 """
 
@@ -10,20 +10,20 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# The roles of the platform, by what their holder does. The deployer keeps the name that the
-# platform's accounts already use.
+# The roles. The deployer has the name that the
+# accounts already use.
 DEPLOYER, ROLLBACK, APPROVER, RESTORE = "deployer", "rollback", "approver", "restore"
 ROLES = (DEPLOYER, ROLLBACK, APPROVER, RESTORE)
-# Deploys what is bad on purpose, and has it rolled back; there is none in production (the setting `production`).
+# For drills; it does not exist in production (setting `production`).
 DRILL = "drill"
-# For how long a role may be taken at once: as long as the longest job, which is that of drills.
+# The longest session of a role, in hours: as long as the longest job, which is that of drills.
 SESSION_HOURS = 6
-# The function that takes a rollback for an alarm, where one is declared (the setting `guard`): nobody takes its role.
+# The guard's function, if declared (setting `guard`); people cannot assume its role.
 GUARD = "guard"
-# What an administrator declares, in a stack of its own: roles and their boundary, identity provider, ledger, trail,
+# The stack that an administrator declares: roles and their boundary, identity provider, ledger, trail,
 # GitHub's environments.
 FOUNDATION = "foundation"
-# Taken by people only, when the ledger is gone or the approver is absent: no workflow of GitHub's has it.
+# Only for people, if the ledger or an approver is not available; not for GitHub workflows.
 BREAK_GLASS = "break-glass"
 _ROLE_NAMES = {
     DEPLOYER: "github-actions-role",
@@ -34,7 +34,7 @@ _ROLE_NAMES = {
     BREAK_GLASS: "break-glass-role",
     GUARD: "guard-role",
 }
-# The GitHub environment whose jobs may take a role: one each. The restore role is taken where the
+# The GitHub environment whose jobs may assume a role: one per role. The restore role is assumed where the
 # rollback role is.
 _GITHUB_ENVIRONMENTS = {
     DEPLOYER: "deploy",
@@ -44,39 +44,39 @@ _GITHUB_ENVIRONMENTS = {
     DRILL: "drill",
 }
 
-# The roles that people can do the work of by a permission set of IAM Identity Center, without taking one. The restore
-# role is taken from there.
+# The roles that a permission set of IAM Identity Center can replace. The restore
+# role is assumed from there.
 BY_PERMISSION_SET = (DEPLOYER, ROLLBACK, APPROVER, BREAK_GLASS)
-# How Identity Center calls a set's role in an account, and where IAM lets nobody else make one; with the region below it
-# where that is not us-east-1. The suffix is another one each time the set is assigned to the account again ("Referencing
+# The name and path of a set's role in an account, reserved by IAM for Identity Center; the path contains the region
+# if that is not us-east-1. The suffix changes each time the set is assigned to the account again ("Referencing
 # permission sets in resource policies, Amazon EKS, and AWS KMS",
 # https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html).
 PERMISSION_SETS_PATH = "aws-reserved/sso.amazonaws.com/"
 _SUFFIX = 16
 _OF_PERMISSION_SET = re.compile(rf"AWSReservedSSO_([A-Za-z0-9+=,.@_-]{{1,32}})_[0-9a-f]{{{_SUFFIX}}}")
 
-# Characters.
+# In characters.
 _ROLE_NAME, _BUCKET_NAME = 64, 63
-# A shorter beginning tells no team's functions from another's.
+# A shorter prefix could also match another team's functions.
 _TELLING = 4
 
 GITHUB_OIDC_HOST = "token.actions.githubusercontent.com"
-# Its own; on other hosts, that of the team's GitLab.
+# Of gitlab.com; other hosts have their own.
 GITLAB_COM = "gitlab.com"
-# Whom a job's identity token is meant for.
+# The audience of a job's identity token.
 OIDC_AUDIENCE = "sts.amazonaws.com"
 
 
-# What templates may hold, beside text.
+# The placeholders in templates.
 PREFIX, ENVIRONMENT, ENTRY, ACCOUNT = "{prefix}", "{environment}", "{entry}", "{account}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Templates:
-    """What things are called, each with `{prefix}` and `{environment}`; `{entry}` is one of a list, as
-    `team-service-get` is of the catalogue, `{account}` the account's number.
+    """The names of resources, with `{prefix}` and `{environment}`; `{entry}` is an element of a list, such as
+    `team-service-get` of the catalogue, `{account}` the account id.
 
-    `api` and `table` name those of Terraform's checks and the tables that can be restored.
+    `api` and `table` are for Terraform's checks and for tables that can be restored.
     """
 
     function: str = "{prefix}-{environment}-lambda-{entry}"
@@ -86,7 +86,7 @@ class Templates:
     ledger: str = "{prefix}-{environment}-ddb-deployments"
     state_bucket: str = "{prefix}-{environment}-terraform-state"
     foundation_bucket: str = "{prefix}-{environment}-foundation-state"
-    # Buckets share one namespace with all the world: its name is the account's.
+    # Bucket names are global, so that the name contains the account.
     audit_bucket: str = "{prefix}-{environment}-audit-trail-{account}"
 
 
@@ -100,18 +100,18 @@ class Names:
 
     @property
     def stem(self) -> str:
-        """`acme-dev`, which the names of roles and policies begin with."""
+        """`acme-dev`, the prefix of the names of roles and policies."""
         return f"{self.prefix}-{self.environment}"
 
     def function(self, entry: str) -> str:
-        """The Lambda function of a catalogue entry that has no name of its own: `team-service-get` gives
+        """The Lambda function of a catalogue entry without a full name: `team-service-get` gives
         `acme-dev-lambda-team-service-get`.
         """
         return self._named(self.templates.function, entry)
 
     @property
     def function_prefix(self) -> str:
-        """What the name of every function begins with that is made from the template; empty where nothing does."""
+        """The common prefix of function names made from the template; may be empty."""
         return self._named(self.templates.function.partition(ENTRY)[0])
 
     @property
@@ -123,7 +123,7 @@ class Names:
         return self._named(self.templates.table, entry)
 
     def table_parameter(self, table: str) -> str:
-        """The SSM parameter that says which table functions use in the place of `table`."""
+        """The SSM parameter with the table that functions use instead of `table`."""
         return f"{self.parameter_path}/table/{table}"
 
     def api(self, entry: str) -> str:
@@ -136,20 +136,20 @@ class Names:
 
     @property
     def foundation_bucket(self) -> str:
-        """Where the state of the foundation's stack is, which the deployer can neither read nor write."""
+        """The bucket of the foundation's state, which the deployer can neither read nor write."""
         return self._named(self.templates.foundation_bucket)
 
     @property
     def foundation_stack(self) -> str:
-        """`dev-foundation`, beside the stack `dev` of what changes daily."""
+        """`dev-foundation`, the foundation's stack; the environment's stack is `dev`."""
         return f"{self.environment}-{FOUNDATION}"
 
     def audit_bucket(self, account: str) -> str:
-        """The bucket that keeps the heads of the ledger."""
+        """The bucket of the ledger's archive."""
         return self._named(self.templates.audit_bucket.replace(ACCOUNT, account))
 
     def is_audit_bucket(self, name: str) -> bool:
-        """Whether `name` is that of the bucket, in whichever account, or of something below it."""
+        """Whether `name` is that of the archive bucket in any account, or of something in it."""
         before, found, after = self.templates.audit_bucket.partition(ACCOUNT)
         return name.startswith(self._named(before)) and (not found or self._named(after) in name)
 
@@ -172,7 +172,7 @@ class Names:
 
     @property
     def slack(self) -> str:
-        """The SecureString that holds a bot's token or a webhook's address."""
+        """The SecureString with a bot's token or a webhook's URL."""
         return f"{self.parameter_path}/slack"
 
     def role(self, role: str) -> str:
@@ -185,7 +185,7 @@ class Names:
 
     @property
     def guard(self) -> str:
-        """What everything of the guard's is called, or begins with: `acme-dev-guard`, its function."""
+        """`acme-dev-guard`: the guard's function, and the prefix of its other resources."""
         return f"{self.stem}-{GUARD}"
 
     @property
@@ -195,30 +195,30 @@ class Names:
 
     @property
     def guard_reports(self) -> str:
-        """The topic by which people hear what the guard has done, or why nothing."""
+        """The topic of the guard's reports to people."""
         return f"{self.guard}-reports"
 
     @property
     def guard_failed(self) -> str:
-        """The queue of messages that the guard could not answer."""
+        """The queue of messages that the guard could not process."""
         return f"{self.guard}-failed"
 
     @property
     def guard_schedule(self) -> str:
-        """The role under which a schedule invokes the guard."""
+        """The role with which a schedule invokes the guard."""
         return f"{self.guard}-schedule-role"
 
     def metric_alarm(self, function: str, metric: str) -> str:
-        """The alarm of a function's metric, below that of its service: `acme-dev-guard-FUNCTION-errors`."""
+        """The alarm of a function's metric, a child of its service's alarm: `acme-dev-guard-FUNCTION-errors`."""
         return f"{self.guard}-{function}-{metric}"
 
     @property
     def boundary(self) -> str:
-        """The permissions boundary that every role of this project carries."""
+        """The permissions boundary of every role of this project."""
         return f"{self.stem}-boundary"
 
     def github_environment(self, role: str) -> str:
-        """The environment of GitHub or GitLab whose jobs may take `role`: `dev-rollback-approval`."""
+        """The environment of GitHub or GitLab whose jobs may assume `role`: `dev-rollback-approval`."""
         return f"{self.environment}-{_GITHUB_ENVIRONMENTS[role]}"
 
     def _named(self, template: str, entry: str = ENTRY) -> str:
@@ -226,7 +226,7 @@ class Names:
         return made.replace(ENTRY, entry)
 
     def too_long(self, account: str) -> list[tuple[str, str]]:
-        """What is longer than AWS takes: the template (a field of `Templates`, empty for the stem) and a sentence.
+        """Names longer than AWS allows: the template (a field of `Templates`, empty for the stem) and a message.
 
         IAM's and S3's limits ("IAM and AWS STS quotas",
         https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html; "General purpose bucket naming
@@ -245,7 +245,7 @@ class Names:
                 ""
                 if template and getattr(usual, template) == getattr(self.templates, template)
                 else template,
-                f"the {what} {name} has {len(name)} characters, AWS takes {most}",
+                f"the {what} {name} has {len(name)} characters, AWS allows {most}",
             )
             for template, what, name, most in named
             if len(name) > most
@@ -253,10 +253,10 @@ class Names:
 
 
 def beginnings(groups: Iterable[Sequence[str]], prefix: str) -> tuple[str, ...]:
-    """What names are like, in as few patterns as tell them from others: a name, or the beginning of several and `*`.
+    """The fewest patterns that match these names and not those of others: a name, or a common prefix and `*`.
 
-    `groups` are the functions of one service each; `prefix` is what those begin with that are made from a template.
-    Others are as like each other as their service's common beginning up to its last `-` or `_`.
+    `groups` are the functions of one service each; `prefix` is that of names made from a template.
+    Other names use their service's common prefix up to its last `-` or `_`.
     """
     found: dict[str, None] = {}
     for names in groups:
@@ -275,21 +275,21 @@ def beginnings(groups: Iterable[Sequence[str]], prefix: str) -> tuple[str, ...]:
 
 
 def _common(names: Sequence[str]) -> str:
-    """What all of them begin with."""
+    """The common prefix of all names."""
     first, last = min(names), max(names)
     return first[: next((n for n, letter in enumerate(first) if last[n : n + 1] != letter), len(first))]
 
 
 def is_like(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a name is one of `beginnings`."""
+    """Whether a name matches one of `beginnings`."""
     return any(
         name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern for pattern in patterns
     )
 
 
 def role_of(name: str) -> tuple[str, str]:
-    """What comes before the role in a role's name, and the role (a word of this module): `acme-dev-rollback-role`
-    gives `("acme-dev", "rollback")`. Two empty words for another's.
+    """The stem and the role (a constant of this module) in a role's name: `acme-dev-rollback-role`
+    gives `("acme-dev", "rollback")`. Two empty texts for other names.
     """
     for role, tail in _ROLE_NAMES.items():
         if name.endswith(f"-{tail}"):
@@ -298,7 +298,7 @@ def role_of(name: str) -> tuple[str, str]:
 
 
 def permission_set_of(name: str) -> str:
-    """The permission set whose role in an account is called `name`; empty for any other role:
+    """The permission set of the role `name` in an account; empty for any other role:
     `AWSReservedSSO_OnCall_0123456789abcdef` gives `OnCall`.
     """
     found = _OF_PERMISSION_SET.fullmatch(name)
@@ -306,9 +306,9 @@ def permission_set_of(name: str) -> str:
 
 
 def permission_set_role(permission_set: str, suffix: str = "?" * _SUFFIX) -> str:
-    """The name of a set's role in an account; as a pattern where no suffix is given.
+    """The name of a set's role in an account; without a suffix a pattern.
 
-    The suffix is counted, so that `OnCall` is not `OnCall_Readers`.
+    The pattern has the suffix's length, so that `OnCall` does not match `OnCall_Readers`.
     """
     return f"AWSReservedSSO_{permission_set}_{suffix}"
 

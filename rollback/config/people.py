@@ -1,4 +1,4 @@
-"""The settings that say who may do what: approvals, IAM users, permission sets, reviewers on GitHub, projects on GitLab."""
+"""The settings about people: approvals, IAM users, permission sets, reviewers on GitHub, projects on GitLab."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ApprovalPolicies(Section):
     """
 
     aliases: Literal["none", "identity"] = Field(
-        description="Moving aliases: `none` or `identity`", examples=["identity"]
+        description="Aliases: `none` or `identity`", examples=["identity"]
     )
     infrastructure: Literal["confirm", "identity"] = Field(
         description="A stack, Terraform, a whole release: `confirm` or `identity`", examples=["confirm"]
@@ -34,18 +34,18 @@ class ApprovalPolicies(Section):
 
 
 class People(Section):
-    """ARNs of IAM users that may take a role, with MFA.
+    """ARNs of IAM users that may assume a role, with MFA.
 
-    Nobody among the approvers deploys, is on call, or may break the glass: they are the second pair of eyes,
+    Approvers may not deploy, be on call or use the break-glass role: they review independently,
     before a rollback and after an emergency.
     """
 
-    deployers: tuple[str, ...] = Field((), description="Who may take the deployer role", examples=[_USERS])
+    deployers: tuple[str, ...] = Field((), description="Who may assume the deployer role", examples=[_USERS])
     on_call: tuple[str, ...] = Field(
-        (), description="Who may take the rollback, restore and drill roles", examples=[_USERS]
+        (), description="Who may assume the rollback, restore and drill roles", examples=[_USERS]
     )
     break_glass: tuple[str, ...] = Field(
-        (), description="Who may take the break-glass role, in an emergency", examples=[_USERS]
+        (), description="Who may assume the break-glass role, in an emergency", examples=[_USERS]
     )
     approvers: tuple[str, ...] = Field(
         (),
@@ -70,9 +70,9 @@ class People(Section):
     @classmethod
     def _disjoint(cls, approvers: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         for field, does in (
-            ("on_call", "is also on call: nobody approves their own rollback"),
-            ("deployers", "also deploys: nobody approves their own rollback"),
-            ("break_glass", "may also break the glass: nobody reviews their own emergency"),
+            ("on_call", "is also on call, and could approve their own rollback"),
+            ("deployers", "also deploys, and could approve their own rollback"),
+            ("break_glass", "may also use the break-glass role, and could review their own emergency"),
         ):
             both = sorted(set(approvers) & set(info.data.get(field, ())))
             if both:
@@ -85,10 +85,10 @@ _PermissionSet = Annotated[str, Field(pattern=r"^([A-Za-z0-9+=,.@_-]{1,32}|)$")]
 
 
 class PermissionSets(Section):
-    """Names of permission sets of IAM Identity Center, by which people do the work of a role without taking it.
+    """Names of permission sets of IAM Identity Center, which replace the roles for people.
 
-    A person is who their session is named after, which Identity Center makes their user name. Each set is of its own:
-    who holds two of them could approve what they ask for, under another name of theirs.
+    A person is identified by their session's name, which Identity Center sets to their user name. Each set must be different:
+    otherwise one set could both start and approve a rollback.
     """
 
     deployers: _PermissionSet = Field(
@@ -108,12 +108,12 @@ class PermissionSets(Section):
     @classmethod
     def _own(cls, name: str, info: ValidationInfo) -> str:
         if name and (other := next((to_camel(field) for field, one in info.data.items() if one == name), "")):
-            raise ValueError(f"'{name}' is also the set of {other}: each has its own")
+            raise ValueError(f"'{name}' is also the set of {other}: each needs a different set")
         return name
 
     @property
     def of_roles(self) -> dict[str, str]:
-        """Role (`naming.BY_PERMISSION_SET`) → its set, where it has one."""
+        """Role (`naming.BY_PERMISSION_SET`) → its permission set, if it has one."""
         every = {
             DEPLOYER: self.deployers,
             ROLLBACK: self.on_call,
@@ -126,7 +126,7 @@ class PermissionSets(Section):
 class Reviewers(Section):
     """Numeric GitHub ids of those who may approve in the approval environment.
 
-    GitHub takes at most six ("Deployments and environments",
+    GitHub allows at most six ("Deployments and environments",
     https://docs.github.com/en/actions/reference/workflows-and-actions/deployments-and-environments). None
     given: the environments are not declared.
     """
@@ -140,20 +140,20 @@ class Reviewers(Section):
     @classmethod
     def _few(cls, users: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         if len(users) + len(info.data.get("teams", ())) > _MAX_REVIEWERS:
-            raise ValueError(f"GitHub takes at most {_MAX_REVIEWERS} reviewers, teams and users together")
+            raise ValueError(f"GitHub allows at most {_MAX_REVIEWERS} reviewers, teams and users together")
         return users
 
 
 class GitLab(Section):
-    """The GitLab projects whose jobs may take the roles.
+    """The GitLab projects whose jobs may assume the roles.
 
-    The subject of a job's token says its project and its branch, and no more: AWS cannot tell a reviewed job from
-    another, nor an environment's from another's. So the approver role is for the jobs of a project of its own.
+    The subject of a job's token only has its project and its branch: AWS cannot tell a reviewed job from
+    another, nor environments from each other. So the approver role is for the jobs of a separate project.
     https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload
     """
 
     project: Annotated[str, like(GITLAB_PROJECT, "path of a GitLab project")] = Field(
-        description="The project whose jobs on the protected branch may take all roles but the approver's",
+        description="The project whose jobs on the protected branch may assume all roles except the approver's",
         examples=["acme/orders"],
     )
     approvals: Annotated[str, like(GITLAB_PROJECT, "path of a GitLab project", empty=True)] = Field(
@@ -163,7 +163,7 @@ class GitLab(Section):
         examples=["acme/approvals"],
     )
     host: Annotated[str, like(HOST_NAME, "host name")] = Field(
-        GITLAB_COM, description="The host of GitLab, as its tokens name it", examples=["gitlab.example.com"]
+        GITLAB_COM, description="The host of GitLab, as in its tokens", examples=["gitlab.example.com"]
     )
     project_id: Annotated[int, Field(ge=0)] = Field(
         0,
@@ -179,7 +179,7 @@ class GitLab(Section):
     def _another(cls, approvals: str, info: ValidationInfo) -> str:
         if approvals and approvals.casefold() == str(info.data.get("project", "")).casefold():
             raise ValueError(
-                "it is the project itself: AWS cannot distinguish its jobs, and any of them could approve"
+                "it is `project` itself: AWS cannot distinguish its jobs, so that any of them could approve"
             )
         return approvals
 
@@ -187,5 +187,5 @@ class GitLab(Section):
     @classmethod
     def _asked(cls, number: int, info: ValidationInfo) -> int:
         if number and info.data.get("host", GITLAB_COM) != GITLAB_COM:
-            raise ValueError(f"AWS can ask for it on {GITLAB_COM} only")
+            raise ValueError(f"AWS can only check it for {GITLAB_COM}")
         return number

@@ -1,4 +1,4 @@
-"""All that is wrong with settings, in one error: each with its file, its line, and an example of what is right."""
+"""All problems of settings in one error: each with its file, its line, and a valid example."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from rollback.config.patterns import Problems
 from rollback.core.errors import Code, UsageError
 
 Path = tuple[str | int, ...]
-# How a file's own keys are called, by the name that the model gives them.
+# The keys in files, by their names in the model.
 PROVIDERS = {"account": "aws:allowedAccountIds", "region": "aws:region"}
-# Shown at most; a file of another tool has as many as it has keys.
+# The most problems shown; another tool's file could have one per key.
 _SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a setting. `path` is from the settings' top as the files spell it, `("rto", "code")`; `exact`
-    where `what` is a sentence of its own, that names the setting.
+    """A problem of a setting. `path` is from the settings' top, spelled as in files, `("rto", "code")`; `exact`
+    if `what` is a complete sentence with the setting's name.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class Problem:
 
 
 def of(error: ValidationError, project: str) -> list[Problem]:
-    """All that the model has found."""
+    """All problems found by the model."""
     found: list[Problem] = []
     for one in error.errors():
         inner = one.get("ctx", {}).get("error")
@@ -46,7 +46,7 @@ def of(error: ValidationError, project: str) -> list[Problem]:
             found.append(Problem(one["loc"], "it is not set"))
         else:
             what = _plainly(one["type"], one["msg"], one.get("ctx", {}))
-            # Of a key of a mapping.
+            # A problem of a mapping's key.
             path = one["loc"][:-1] if one["loc"][-1:] == ("[key]",) else one["loc"]
             found.append(Problem(path, what))
     return list(dict.fromkeys(found))
@@ -55,14 +55,18 @@ def of(error: ValidationError, project: str) -> list[Problem]:
 def refusal(
     environment: str, project: str, found: Sequence[Problem], place: Callable[[Path], str]
 ) -> UsageError:
-    """The error that says them all. `place` gives where a path is, `Pulumi.dev.yaml line 7`, or nothing."""
+    """The error with all problems. `place` returns a path's location, `Pulumi.dev.yaml line 7`, or an empty text."""
     lines = [_sentence(one, project, place(one.path)) for one in found[:_SHOWN]]
     more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
     what = (
-        f"Environment '{environment}' is not well configured: {lines[0]}"
+        f"The settings of environment '{environment}' are not valid: {lines[0]}"
         if len(lines) == 1
         else "\n  ".join(
-            [f"Environment '{environment}' has {len(found)} settings that are wrong:", *lines, *more]
+            [
+                f"The settings of environment '{environment}' are not valid, {len(found)} problems:",
+                *lines,
+                *more,
+            ]
         )
     )
     examples = dict.fromkeys(filter(None, (example(one.path, project) for one in found[:_SHOWN])))
@@ -76,20 +80,20 @@ def refusal(
 
 
 class _Plain(yaml.SafeDumper):
-    """Writes a value that comes twice twice: an anchor is nothing to paste."""
+    """Writes repeated values without anchors, so that they can be pasted."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's
         return True
 
 
 def key(path: Path, project: str) -> str:
-    """How a file spells it: `rollback:rto.code`, `aws:region`."""
+    """A setting's key in files: `rollback:rto.code`, `aws:region`."""
     first, *rest = map(str, path)
     return ".".join([PROVIDERS.get(first, f"{project}:{first}"), *rest])
 
 
 def example(path: Path, project: str) -> str:
-    """A line that would be right: `rollback:rto: {code: 5}`; empty where none is known."""
+    """A valid line: `rollback:rto: {code: 5}`; empty without an example."""
     fields: list[str] = []
     model: Any = Settings
     found: FieldInfo | None = None
@@ -113,7 +117,7 @@ def example(path: Path, project: str) -> str:
 
 
 def field_of(model: Any, name: str | int) -> FieldInfo | None:
-    """The field of a model (or of a model that may be left out) by its name in a file."""
+    """The field of a model (or optional model) by its name in a file."""
     for one in (model, *getattr(model, "__args__", ())):
         if isinstance(one, type) and issubclass(one, BaseModel):
             return next(
@@ -123,7 +127,7 @@ def field_of(model: Any, name: str | int) -> FieldInfo | None:
 
 
 def placed(lines: Mapping[str, Mapping[Path, int]], project: str) -> Callable[[Path], str]:
-    """Where a setting is: `lines` are those of the stack's file and the project's, by name, the first that counts."""
+    """Returns a function that locates a setting: `lines` are those of the stack's and the project's file, in order of precedence."""
 
     def place(path: Path) -> str:
         first = PROVIDERS.get(str(path[0]), f"{project}:{path[0]}")
@@ -146,7 +150,7 @@ def _deepest(known: Mapping[Path, int], top: Path, rest: Path) -> int:
 
 
 def _composed(model: Any) -> Any:
-    """An example of a model, of those of its fields that it needs or else has."""
+    """An example of a model, with its required fields, or else all."""
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return {}
     fields = model.model_fields
@@ -162,7 +166,7 @@ def _unknown(path: Path, project: str) -> Problem:
     models = [one for one in (model, *getattr(model, "__args__", ())) if hasattr(one, "model_fields")]
     fields = [to_camel(name) for one in models for name in one.model_fields]
     close = nearest(str(path[-1]), fields)
-    return Problem(path, f"there is no setting '{key(path, project)}'.{close}".removesuffix("."), exact=True)
+    return Problem(path, f"unknown setting '{key(path, project)}'.{close}".removesuffix("."), exact=True)
 
 
 def _sentence(problem: Problem, project: str, place: str) -> str:
@@ -171,10 +175,10 @@ def _sentence(problem: Problem, project: str, place: str) -> str:
     return f"{place}: {said}{end}" if place else f"{said}{end}"
 
 
-# What is wrong by pydantic's type of error, in our words; braces are filled from the error's context.
+# Messages by pydantic's type of error; braces are filled from the error's context.
 # https://docs.pydantic.dev/latest/errors/validation_errors/
 _WORDS = {
-    "string_pattern_mismatch": "this name or value is not accepted",
+    "string_pattern_mismatch": "this name or value is not valid",
     "literal_error": "it must be {expected}",
     "greater_than": "it must be more than {gt:g}",
     "greater_than_equal": "it must be at least {ge:g}",
@@ -200,11 +204,11 @@ _KINDS = {
 
 
 def _plainly(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    """What is wrong in our own words, and not in pydantic's."""
-    if kind == "value_error":  # a validator's of ours
+    """The message of an error, in plain English."""
+    if kind == "value_error":  # from our own validators
         text = message.removeprefix("Value error, ")
         return text[:1].lower() + text[1:]
     if words := _WORDS.get(kind):
         return words.format(**context)
     wanted = _KINDS.get(kind.partition("_")[0])
-    return f"it must be {wanted}" if wanted else "this name or value is not accepted"
+    return f"it must be {wanted}" if wanted else "this name or value is not valid"

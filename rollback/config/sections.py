@@ -1,4 +1,4 @@
-"""The settings that have settings of their own, but for those of people: budgets, pace, names, Terraform, guard, alarms."""
+"""The sections of settings, except those about people: budgets, pace, names, Terraform, guard, alarms."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ class Rto(Section):
 
 
 class Pace(Section):
-    """Requests a second to Lambda: control-plane calls (`writes`) with their `burst`, and GetFunction
+    """Requests per second to Lambda: control-plane calls (`writes`) with their `burst`, and GetFunction
     (`reads`).
 
-    `read_units` and `write_units` are DynamoDB's capacity units a second, for comparing tables and copying
+    `read_units` and `write_units` are DynamoDB capacity units per second, for comparing tables and copying
     items back.
     """
 
     writes: Annotated[float, Field(gt=0, le=1000)] = Field(
-        14.9, description="Calls of Lambda's control plane a second", examples=[14.9]
+        14.9, description="Lambda control-plane calls per second", examples=[14.9]
     )
     burst: Annotated[int, Field(ge=1, le=1000)] = Field(
         13, description="How many of them at once. Two more are kept for urgent calls", examples=[13]
     )
     reads: Annotated[float, Field(gt=0, le=10000)] = Field(
-        95, description="GetFunction calls a second", examples=[95]
+        95, description="GetFunction calls per second", examples=[95]
     )
     read_units: Annotated[float, Field(ge=1, le=1_000_000)] = Field(
-        2000, description="DynamoDB's read units a second, to compare tables", examples=[2000]
+        2000, description="DynamoDB read units per second, to compare tables", examples=[2000]
     )
     write_units: Annotated[float, Field(ge=1, le=1_000_000)] = Field(
-        500, description="DynamoDB's write units a second, to copy items back", examples=[500]
+        500, description="DynamoDB write units per second, to copy items back", examples=[500]
     )
 
 
 class Terraform(Section):
-    """Where a Terraform (OpenTofu) configuration is, and its state where the configuration's own backend leaves it
+    """The location of a Terraform (OpenTofu) configuration, and of its state if the configuration's backend leaves it
     open.
     """
 
@@ -66,35 +66,35 @@ class Terraform(Section):
     )
     variables: Annotated[str, like(BELOW, "file below it", empty=True)] = Field(
         "",
-        description="The file with the environment's values, below the configuration's folder; `{environment}` is "
+        description="The file with the environment's variables, below the configuration's folder; `{environment}` is "
         "its name. Empty: none",
         examples=["environments/{environment}.tfvars"],
     )
     key: Annotated[str, Field(pattern=OBJECT_KEY)] = Field(
         "terraform.tfstate",
-        description="The state's key in its bucket, where the configuration's backend does not say",
+        description="The state's key in its bucket, if the configuration's backend does not declare it",
         examples=["orders/terraform.tfstate"],
     )
     bucket: Annotated[str, like(BUCKET_NAME, "name of a bucket", empty=True)] = Field(
         "",
-        description="The state's bucket, where the configuration's backend does not say, or names this one. Empty: "
+        description="The state's bucket, if the configuration's backend does not declare it, or declares this one. Empty: "
         "`naming.stateBucket`",
         examples=["acme-terraform-state"],
     )
 
     def values(self, environment: str) -> str:
-        """The path of the environment's values below the configuration's folder; empty where it has none."""
+        """The path of the environment's variables file, below the configuration's folder; empty without one."""
         return self.variables.replace(ENVIRONMENT, environment)
 
 
 class Guard(Section):
-    """Alarms on every function's alias, and a function that takes the standby when one fires.
+    """Alarms on every function's alias, and a function that takes the standby when one goes off.
 
-    A threshold of 0 declares no alarm. Each is reached within a minute, `minutes` times in a row.
+    A threshold of 0 declares no alarm. An alarm goes off if the threshold is reached in `minutes` consecutive minutes.
     """
 
     errors: Annotated[int, Field(ge=0)] = Field(
-        5, description="Errors of a function's alias in a minute. 0: no such alarm", examples=[5]
+        5, description="Errors of a function's alias per minute. 0: no alarm", examples=[5]
     )
     duration_ms: Annotated[int, Field(ge=0, le=900_000)] = Field(
         0,
@@ -102,10 +102,10 @@ class Guard(Section):
         examples=[3000],
     )
     throttles: Annotated[int, Field(ge=0)] = Field(
-        0, description="Throttled calls in a minute. 0: no such alarm", examples=[10]
+        0, description="Throttled calls per minute. 0: no alarm", examples=[10]
     )
     minutes: Annotated[int, Field(ge=1, le=60)] = Field(
-        1, description="For how many minutes in a row, before the alarm fires", examples=[2]
+        1, description="How many consecutive minutes before the alarm goes off", examples=[2]
     )
     package: Annotated[str, like(BELOW, "file below this folder")] = Field(
         "guard.zip",
@@ -132,15 +132,15 @@ class Guard(Section):
 
     @property
     def thresholds(self) -> dict[str, int]:
-        """Metric (`errors`, `duration`, `throttles`) → threshold, of those that have an alarm."""
+        """Metric (`errors`, `duration`, `throttles`) → threshold, for metrics with an alarm."""
         found = {"errors": self.errors, "duration": self.duration_ms, "throttles": self.throttles}
         return {metric: threshold for metric, threshold in found.items() if threshold}
 
 
 class TerraformChecks(Section):
-    """What must exist after a Terraform rollback: `tables` that are active, `apis` of which there is exactly one.
+    """What must exist after a Terraform rollback: ACTIVE `tables`, and exactly one of each of `apis`.
 
-    The deployer may make and change these, and no others.
+    The deployer may only create and change these.
     """
 
     tables: tuple[Annotated[str, Field(pattern=NAME)], ...] = Field(
@@ -154,13 +154,13 @@ class TerraformChecks(Section):
 
 
 def _template(*holes: str, needs: str = "") -> Any:
-    """Text with these placeholders at most, of which it must have `needs`."""
+    """Text with only these placeholders, including `needs`."""
 
     def checked(text: str) -> str:
         if wrong := [hole for hole in PLACEHOLDER.findall(text) if hole not in holes]:
-            raise ValueError(f"'{wrong[0]}' is not a placeholder; there are {', '.join(holes)}")
+            raise ValueError(f"'{wrong[0]}' is not a placeholder; use {', '.join(holes)}")
         if needs and text.count(needs) != 1:
-            raise ValueError(f"'{text}' must have {needs} once")
+            raise ValueError(f"'{text}' must contain {needs} exactly once")
         return text
 
     return AfterValidator(checked)
@@ -173,7 +173,7 @@ _DEFAULT = Templates()
 
 
 class Naming(Section):
-    """What things are called: text with `{prefix}`, `{environment}` and, where it is of many, `{entry}`."""
+    """The names of resources: text with `{prefix}`, `{environment}` and, for lists, `{entry}`."""
 
     function: _Listed = Field(
         _DEFAULT.function,
@@ -216,7 +216,7 @@ class Naming(Section):
 
 
 class FunctionAccess(Section):
-    """How the roles' policies name functions: one by one, by the beginning of their names, or by a tag."""
+    """How the roles' policies select functions: one by one, by prefixes, or by a tag."""
 
     by: Literal["auto", "listed", "tag", "prefix"] = Field(
         "auto",
@@ -246,14 +246,14 @@ class FunctionAccess(Section):
 
 
 class Automatic(Section):
-    """Whether an alarm takes a standby, without a person: by the guard, and by `rollback watch`.
+    """Whether an alarm takes the standby, without a person: with the guard, and with `rollback watch`.
 
-    In production, and wherever aliases need another person's approval, only what another person has approved.
+    In production, and wherever aliases need another person's approval, only an approved standby.
     """
 
     takes: bool = Field(
         False,
-        description="Whether an alarm may take a standby",
+        description="Whether an alarm may take the standby",
         examples=[True],
         validate_default=True,
     )

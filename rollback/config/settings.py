@@ -1,8 +1,8 @@
-"""What an environment is: `Pulumi.yaml` and `Pulumi.<environment>.yaml`, validated into `model.Settings`.
+"""Reads an environment's settings: `Pulumi.yaml` and `Pulumi.<environment>.yaml`, validated into `model.Settings`.
 
 `pulumi up` passes its configuration to `from_config`, and the command line reads the same two files with
 `load`, so that both see one environment through one model. A stack's value replaces the project's as a whole,
-as in Pulumi. All that is wrong is said at once; of an unknown key the nearest known one is named.
+as in Pulumi. All problems are reported at once; for an unknown key the most similar one is suggested.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from rollback.core.errors import Code, UsageError
 __all__ = ["PROJECT_FILE", "Settings", "environments", "find_root", "from_config", "load", "parse"]
 
 PROJECT_FILE = "Pulumi.yaml"
-# By what a project file is told from that of another program, whose settings may be called "prefix" or "alias", too.
+# Keys that identify our project file: another program may have settings named "prefix" or "alias", too.
 _OWN = {"services", "leaseSeconds", "approval", "rto", "pace"}
-# Keys of a stack file and of a project file that are Pulumi's own business, not configuration.
+# Keys of a stack file and of a project file that belong to Pulumi and are not configuration.
 _STACK_KEYS = {"config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment"}
-# How close a key of the AWS provider's has to be to one of ours for it to be a mistake, and not another one.
+# The similarity from which an unknown key of the AWS provider counts as a misspelt key of ours.
 _MISSPELT = 0.8
 
 
@@ -39,8 +39,8 @@ def from_config(project: str, environment: str, config: Mapping[str, Any]) -> Se
     """The settings in `config`: full keys to values, e.g. `{"rollback:prefix": "acme", "aws:region":
     "eu-west-1"}`.
 
-    A structured value may be JSON text, as Pulumi passes it to a program. Raises `UsageError` that names all
-    unknown keys and all values that do not fit.
+    A structured value may be JSON text, as Pulumi passes it to a program. Raises `UsageError` with all
+    unknown keys and all invalid values.
     """
     return _made(project, environment, config, [], lambda _: "")
 
@@ -64,18 +64,18 @@ def _made(
         elif not _is_anothers(namespace, name, project, known):
             path, close = (key,), nearest(name or namespace, known, prefix=f"{project}:")
         elif namespace == "aws" and key not in PROVIDERS.values():
-            # The nearest by the stricter measure is the nearest of all.
+            # The best match with the stricter limit is the best match of all.
             path, close = (key,), nearest(key, PROVIDERS.values(), least=_MISSPELT)
             if not close:
                 continue
         else:
             continue
-        found.append(Problem(path, f"there is no setting '{key}'.{close}".removesuffix("."), exact=True))
+        found.append(Problem(path, f"unknown setting '{key}'.{close}".removesuffix("."), exact=True))
     accounts = _json(config.get(PROVIDERS["account"]))
     if isinstance(accounts, list) and len(accounts) == 1:
         values["account"] = accounts[0]
     else:
-        found.append(Problem(("account",), "it must name exactly one account"))
+        found.append(Problem(("account",), "it must be exactly one account"))
         values["account"] = "0" * 12
     values["region"] = config.get(PROVIDERS["region"])
     try:
@@ -88,7 +88,7 @@ def _made(
 
 
 def _is_anothers(namespace: str, name: str, project: str, known: Collection[str]) -> bool:
-    """Whether a key is of another program or provider: not ours without its namespace, nor with a misspelt one."""
+    """Whether a key belongs to another program or provider: it is not ours without its namespace, or with a misspelt one."""
     if not name:
         return namespace not in known
     return not (name in known and nearest(namespace.casefold(), [project], least=_MISSPELT))
@@ -97,15 +97,15 @@ def _is_anothers(namespace: str, name: str, project: str, known: Collection[str]
 def load(root: Path, environment: str) -> Settings:
     """The settings of `environment` from the project in `root`.
 
-    Raises `UsageError` where a file is missing, is no YAML, or does not fit the model.
+    Raises `UsageError` where a file is missing, is not YAML, or has invalid settings.
     """
     project_text = safe_yaml.read(
-        root / PROJECT_FILE, root, next="Run it inside a checkout of the platform's repository."
+        root / PROJECT_FILE, root, next="Run the command inside a checkout of the repository."
     )
     known = environments(root)
     if environment not in known:
         raise UsageError(
-            f"There is no environment {environment[:80]!a}.{nearest(environment, known)}",
+            f"Unknown environment {environment[:80]!a}.{nearest(environment, known)}",
             code=Code.UNKNOWN_ENVIRONMENT,
             next=f"Environments: {', '.join(known)}.",
         )
@@ -115,9 +115,9 @@ def load(root: Path, environment: str) -> Settings:
 
 @lru_cache(maxsize=8)
 def parse(environment: str, project_text: str, stack_text: str) -> Settings:
-    """The settings that the texts of the two files give (`load` without the files).
+    """The settings in the texts of the two files (`load` without the files).
 
-    The same texts, a checkout's and its protected branch's as a rule, are parsed once. Raises `UsageError` as
+    Equal texts, such as those of a checkout and its protected branch, are parsed once. Raises `UsageError` as
     `load` does.
     """
     file = f"Pulumi.{environment}.yaml"
@@ -127,7 +127,7 @@ def parse(environment: str, project_text: str, stack_text: str) -> Settings:
     found = [
         Problem(
             (str(key),),
-            f"there is no key '{key}'.{nearest(str(key), _STACK_KEYS)}".removesuffix("."),
+            f"unknown key '{key}'.{nearest(str(key), _STACK_KEYS)}".removesuffix("."),
             exact=True,
         )
         for key in stack
@@ -145,7 +145,7 @@ def parse(environment: str, project_text: str, stack_text: str) -> Settings:
     config.update(stack.get("config") or {})
 
     def place(path: problems.Path) -> str:
-        # Only where something is wrong.
+        # Only called if something is wrong.
         lines = {file: safe_yaml.lines(stack_text), PROJECT_FILE: safe_yaml.lines(project_text)}
         return problems.placed(lines, name)(path)
 
@@ -153,7 +153,7 @@ def parse(environment: str, project_text: str, stack_text: str) -> Settings:
 
 
 def stack_file(root: Path, stack: str) -> str:
-    """The path of a stack's file below the Pulumi project in `root`: in `stackConfigDir`, where it has that.
+    """The path of a stack's file below the Pulumi project in `root`: in `stackConfigDir`, if set.
 
     https://www.pulumi.com/docs/iac/concepts/projects/project-file/
     """
@@ -163,13 +163,13 @@ def stack_file(root: Path, stack: str) -> str:
 def _stack_files(root: Path) -> Path:
     file = root / PROJECT_FILE
     text = safe_yaml.read(file, root) if file.is_file() else ""
-    # Few have it: nothing is parsed for the others.
+    # Rare: the file is only parsed if it contains the key.
     named = _mapping(PROJECT_FILE, text).get("stackConfigDir") if "stackConfigDir" in text else None
     return Path(str(named or ""))
 
 
 def environments(root: Path) -> list[str]:
-    """The environments that the project in `root` has a file for; what cannot name one is passed over."""
+    """The environments with a file in the project in `root`; files with other names are skipped."""
     names = (
         path.name[len("Pulumi.") : -len(".yaml")]
         for path in (root / _stack_files(root)).glob("Pulumi.*.yaml")
@@ -180,23 +180,23 @@ def environments(root: Path) -> list[str]:
 def find_root(start: Path) -> Path:
     """The nearest folder from `start` upwards whose `Pulumi.yaml` has this command's settings.
 
-    That of another Pulumi program, in whose folder the command may be started, has none: it is passed over, unless
-    there is no other. Raises `UsageError` where there is none at all.
+    The project file of another Pulumi program has none: it is skipped, unless
+    there is no other. Raises `UsageError` where there is none.
     """
     found = [folder for folder in (start, *start.parents) if (folder / PROJECT_FILE).is_file()]
     if found:
-        # Where there is one alone, nothing has to be read to find it.
+        # If there is only one, no file needs to be read.
         return found[0] if len(found) == 1 else next(filter(has_settings, found), found[0])
     raise UsageError(
-        f"There is no {PROJECT_FILE} here or in a folder above.",
+        f"No {PROJECT_FILE} in this folder or a parent folder.",
         code=Code.NO_CHECKOUT,
-        next="Run it inside a checkout of the platform's repository.",
+        next="Run the command inside a checkout of the repository.",
     )
 
 
 def has_settings(folder: Path) -> bool:
-    """Whether a project's file, or one of its stacks', configures what only this command has. A project file that
-    cannot be read may: it says so when it is loaded.
+    """Whether a project's file, or a stack's file, has settings of this command. An unreadable project file
+    counts: loading it reports the error.
     """
     try:
         project = _mapping(PROJECT_FILE, safe_yaml.read(folder / PROJECT_FILE, folder))
@@ -219,7 +219,7 @@ def _mapping(name: str, text: str) -> dict[str, Any]:
         )
     for key in document.get("config") or {}:
         if not isinstance(key, str):
-            raise UsageError(f"{name}: {key!r} is not the name of a setting.", code=Code.SETTINGS_INVALID)
+            raise UsageError(f"{name}: {key!r} is not a valid key.", code=Code.SETTINGS_INVALID)
     return document
 
 
@@ -233,6 +233,6 @@ def _json(value: Any) -> Any:
 
 
 def _decoded(name: str, value: Any) -> Any:
-    """Structured values arrive as JSON text from the engine; plain text stays text."""
+    """Decodes structured values, which the engine passes as JSON text; plain text is returned unchanged."""
     field = problems.field_of(Settings, name)
     return value if field is None or field.annotation is str else _json(value)

@@ -1,3 +1,3 @@
-"""Helpers that know nothing of rollbacks: errors, canonical JSON, clocks, safe text and YAML, files,
+"""General helpers: errors, canonical JSON, clocks, safe text and YAML, files,
 processes.
 """

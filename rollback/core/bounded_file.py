@@ -1,4 +1,4 @@
-"""Reads a file that may be anything: a pipe would be waited for, a device has no end, a large one fills the memory."""
+"""Reads a regular file of limited size: a pipe could block, a device has no end, a large file could fill the memory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 class UnreadableFile(Exception):
-    """Why a file was not read, in words."""
+    """A file cannot be read; the message is the reason."""
 
 
 def content(path: Path, limit: int) -> bytes:
-    """What a regular file of at most `limit` bytes holds. Raises `UnreadableFile`."""
+    """The content of a regular file of at most `limit` bytes. Raises `UnreadableFile`."""
     try:
-        # A pipe that nobody writes to would be waited for.
+        # Opening a pipe without a writer would block.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise UnreadableFile("it is not a regular file")

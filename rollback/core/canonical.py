@@ -1,4 +1,4 @@
-"""One way to write data as bytes, so that a digest or a chain means the same on every machine."""
+"""The canonical form of data, so that a digest or a chain is the same on every machine."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-# Most of what there is, and nothing to do for it.
+# The most frequent types, which need no conversion.
 _ATOMS = {str, int, bool, type(None)}
-# A dataclass's class variable: the names of fields that earlier versions did not have. Left out where they are empty, what was
-# stored and hashed before stays what it is.
+# A dataclass's class variable: the names of fields that earlier versions did not have. They are left out if empty, so that
+# stored data and hashes of earlier versions stay valid.
 LATER = "LATER"
 
 
@@ -34,9 +34,9 @@ def digest(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses as dicts, tuples and sets as lists, whole floats as integers, all the way down.
+    """Converts recursively: dataclasses to dicts, tuples and sets to lists, whole floats to integers.
 
-    DynamoDB has one kind of number and gives 1.0 back as 1: a value must hash alike before and after.
+    DynamoDB has one type of number and returns 1.0 as 1: a value must have the same hash before and after.
     """
     kind = type(value)
     if kind in _ATOMS:
@@ -55,7 +55,7 @@ def plain(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """`plain` of what is seldom."""
+    """`plain` for rare types."""
     if isinstance(value, str):  # a member of an enum
         return str(value)
     if isinstance(value, Mapping):
@@ -71,5 +71,5 @@ def _plain(value: Any) -> Any:
 
 @cache
 def _fields(kind: type) -> tuple[str, ...] | None:
-    """The fields of a dataclass; None where it is none."""
+    """The fields of a dataclass; None for other types."""
     return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None

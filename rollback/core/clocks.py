@@ -15,7 +15,7 @@ from ulid import ULID
 def in_a_thread(name: str, seconds: float, beat: Callable[[], bool]) -> Callable[[], None]:
     """Calls `beat` every `seconds` in a background thread, until it returns false.
 
-    Returns a function that stops it; that function waits for a call that is under way.
+    Returns a function that stops it, and that waits for a running call.
     """
     stop = threading.Event()
 
@@ -35,10 +35,10 @@ def in_a_thread(name: str, seconds: float, beat: Callable[[], bool]) -> Callable
 
 
 def since_boot() -> float:
-    """Seconds that nobody can set, of which those count, too, in which the machine was suspended.
+    """Monotonic seconds that include the time in which the machine was suspended.
 
-    A lease goes on to run out while its holder's laptop sleeps: `CLOCK_MONOTONIC` stops then, `CLOCK_BOOTTIME` does
-    not (https://man7.org/linux/man-pages/man2/clock_gettime.2.html). Where there is none, `time.monotonic`.
+    A lease also expires while its holder's laptop is suspended: `CLOCK_MONOTONIC` stops then, `CLOCK_BOOTTIME` does
+    not (https://man7.org/linux/man-pages/man2/clock_gettime.2.html). Falls back to `time.monotonic`.
     """
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot is None else time.clock_gettime(boot)
@@ -50,9 +50,9 @@ def _ulid() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Clocks:
-    """`now` gives ISO 8601 in UTC; `monotonic` gives seconds, `sleep` takes seconds.
+    """`now` returns ISO 8601 in UTC; `monotonic` returns seconds, `sleep` takes seconds.
 
-    `beating` is as `in_a_thread`; `identifier` gives a new unique name each time, and names sort by time.
+    `beating` is like `in_a_thread`; `identifier` returns a new unique name each time, which sorts by time.
     """
 
     now: Callable[[], str]

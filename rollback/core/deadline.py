@@ -1,4 +1,4 @@
-"""A time after which nothing is begun any more, beside a person who asks to stop."""
+"""A time after which nothing new is started, combined with a person's request to stop."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 
 class Deadline(threading.Event):
-    """Set where somebody asks to stop, and once so many `seconds` have passed. `asked` is set by a person alone.
+    """Set by a request to stop, and after `seconds`. `asked` is only set by the request.
 
-    It bounds what comes before anything is changed: what has begun looks at `asked`, and is not cut short by time.
+    It limits the time before anything is changed: later steps check `asked`, and are not interrupted by time.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -20,7 +20,7 @@ class Deadline(threading.Event):
 
     @property
     def left(self) -> float:
-        """Seconds; 0 once it has passed."""
+        """The remaining seconds; 0 after the deadline."""
         return max(0.0, self._until - self._clock())
 
     def set(self) -> None:
@@ -36,10 +36,10 @@ class Deadline(threading.Event):
 
 
 def asked(stop: threading.Event) -> threading.Event:
-    """What a person alone sets of `stop`."""
+    """The event in `stop` that only a person sets."""
     return stop.asked if isinstance(stop, Deadline) else stop
 
 
 def timed_out(stop: threading.Event) -> bool:
-    """Whether it is time, and no person, that sets `stop`."""
+    """Whether `stop` is set by time, not by a person."""
     return stop.is_set() and not asked(stop).is_set()

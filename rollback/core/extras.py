@@ -1,4 +1,4 @@
-"""Packages that not everybody installs: extras of the distribution (pyproject.toml), by what needs them.
+"""Optional packages: the extras of the distribution (pyproject.toml).
 
     with extra("pulumi"):
         from pulumi.automation import Stack
@@ -23,23 +23,23 @@ _MODULES: dict[Extra, frozenset[str]] = {
     "terraform": frozenset({"hcl2", "lark"}),
 }
 _WHAT: dict[Extra, str] = {
-    "pulumi": "Pulumi's SDK, which drives stacks,",
+    "pulumi": "Pulumi's SDK (for stacks)",
     "slack": "Slack's SDK",
-    "terraform": "What reads Terraform files",
+    "terraform": "The parser of Terraform files",
 }
 
 
 class ExtraMissing(UsageError):
-    """Packages are needed that are not installed: those of an extra."""
+    """The packages of an extra are not installed."""
 
     code_default = Code.EXTRA_MISSING
 
 
 @contextmanager
 def extra(name: Extra) -> Iterator[None]:
-    """What is imported in here comes with the extra `name`.
+    """Imports inside this block need the extra `name`.
 
-    Raises `ExtraMissing` where it is not installed; an import that fails for another reason fails as it does.
+    Raises `ExtraMissing` where it is not installed; other import errors are not changed.
     """
     try:
         yield

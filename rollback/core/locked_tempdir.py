@@ -1,7 +1,7 @@
-"""Temporary folders that are removed with their process, or, if it was killed, by the next command.
+"""Temporary folders that are removed when their process ends, or, if it was killed, by the next command.
 
-The file `held` in such a folder is locked while its process lives, or while a child that inherited the
-descriptor does: so the folder of a dead process can be told from one that is in use.
+The file `held` in such a folder is locked while its process runs, or while a child that inherited the
+descriptor does, so that the folder of a dead process can be recognised.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ def named(prefix: str) -> Iterator[Path]:
 
 
 def make(prefix: str) -> Path:
-    """A new temporary folder that nobody else may read, to be `held`."""
+    """A new private temporary folder, to be `held`."""
     return Path(tempfile.mkdtemp(prefix=prefix))
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[int]:
-    """Locks a folder, gives the lock's file descriptor, and removes the folder with its content at the
+    """Locks a folder, yields the lock's file descriptor, and removes the folder with its content at the
     block's end.
     """
-    # Locked before it has its name: no other finds it free.
+    # Locked before it has its name, so that no other process finds it unlocked.
     new = folder / f"{_HELD}.new"
     with new.open("w") as lock:
         try:
@@ -44,7 +44,7 @@ def held(folder: Path) -> Iterator[int]:
 
 
 def clear_dead(folders: Iterable[Path], before: Callable[[Path], object] = lambda _: None) -> None:
-    """Removes those of our own folders that nobody holds any more, each after `before` was done with it."""
+    """Removes this user's folders that are no longer locked; calls `before` with each."""
     for folder in folders:
         with suppress(OSError):
             if folder.lstat().st_uid != os.getuid():

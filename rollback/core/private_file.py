@@ -1,4 +1,4 @@
-"""Writes a file for its owner only, in place at once or not at all."""
+"""Writes a file that only its owner can read, atomically."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def write(path: Path, text: str) -> None:
-    """Puts `text` there, in the place of what there was, and makes the folder. Raises `OSError`.
+    """Writes `text`, replacing an existing file, and creates the folder. Raises `OSError`.
 
-    What a killed process leaves has a name that begins with the file's.
+    The temporary file of a killed process has the file's name as prefix.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Whatever the umask.
+    # Independent of the umask.
     handle, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
 """Reads configuration files within limits, and parses YAML as Pulumi does.
 
-A file that anybody may have changed must neither block the command nor fill its memory: a pipe, a device, a
-link to somewhere else, or a text that expands without end through its anchors.
+A file from outside must neither block the command nor fill its memory: a pipe, a device, a
+link out of the checkout, or a text that expands endlessly through anchors.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import yaml
 from rollback.core import bounded_file
 from rollback.core.errors import Code, UsageError
 
-# A catalogue of 5,000 functions takes half of that.
+# A catalogue of 5,000 functions needs half of that.
 MAX_BYTES = 400_000
-# Values in a document, each as often as it occurs once its anchors are followed.
+# The most values in a document, after expanding anchors.
 _MAX_VALUES = 100_000
 
 
@@ -41,9 +41,9 @@ def read(path: Path, root: Path, *, next: str = "") -> str:  # noqa: A002 - the 
 
 
 def mapping(name: str, text: str, *, tags: bool = False) -> dict[Any, Any]:
-    """The mapping that a text is; empty for an empty one. Raises `UsageError` where it is none, or no YAML.
+    """Parses a YAML mapping; an empty text is an empty one. Raises `UsageError` for anything else.
 
-    With `tags` a value with a tag of its own, as `!Ref` in a template of CloudFormation's, is None and no error.
+    With `tags` a value with a custom tag, like `!Ref` in a CloudFormation template, becomes None instead of an error.
     """
     try:
         loader = (_WithTags if tags else _Loader)(text)
@@ -53,7 +53,7 @@ def mapping(name: str, text: str, *, tags: bool = False) -> dict[Any, Any]:
                 return {}
             if _size(node, {}) > _MAX_VALUES:
                 raise UsageError(
-                    f"{name} has more than {_MAX_VALUES:,} values, its anchors followed.",
+                    f"{name} has more than {_MAX_VALUES:,} values after expanding its anchors.",
                     code=Code.SETTINGS_INVALID,
                 )
             document = loader.construct_document(node)
@@ -67,19 +67,17 @@ def mapping(name: str, text: str, *, tags: bool = False) -> dict[Any, Any]:
     except RecursionError:
         raise UsageError(f"{name} is nested too deeply.", code=Code.SETTINGS_INVALID) from None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        # PyYAML's own answers to a value that is not what its tag, or its look, says: 2024-99-99, !!bool x.
-        raise UsageError(
-            f"{name} has a value that is none of its kind: {error}.", code=Code.SETTINGS_INVALID
-        ) from None
+        # PyYAML's error for a value that does not match its type: 2024-99-99, !!bool x.
+        raise UsageError(f"{name} has an invalid value: {error}.", code=Code.SETTINGS_INVALID) from None
     if not isinstance(document, dict):
         raise UsageError(f"{name} must be a mapping.", code=Code.SETTINGS_INVALID)
     return document
 
 
 def lines(text: str) -> dict[tuple[str | int, ...], int]:
-    """The line, from 1, of every key and item of a text that `mapping` takes, by its path: `{("config", "a", 0): 3}`.
+    """The line, from 1, of every key and item of a YAML mapping, by its path: `{("config", "a", 0): 3}`.
 
-    Anchors are not followed. Empty where the text is no YAML.
+    Anchors are not expanded. Empty if the text is not valid YAML.
     """
     found: dict[tuple[str | int, ...], int] = {}
 
@@ -106,21 +104,19 @@ def lines(text: str) -> dict[tuple[str | int, ...], int]:
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many values a node has, those of anchors counted wherever they stand. Cheap: each is seen once."""
+    """The number of a node's values after expanding anchors. Cheap: each node is visited once."""
     if id(node) not in known:
         known[id(node)] = 0
         parts = node.value if isinstance(node, yaml.CollectionNode) else []
         inner = [part for each in parts for part in (each if isinstance(each, tuple) else (each,))]
         known[id(node)] = 1 + sum(_size(part, known) for part in inner)
     elif not known[id(node)]:
-        raise yaml.constructor.ConstructorError(
-            None, None, "an anchor that is within itself", node.start_mark
-        )
+        raise yaml.constructor.ConstructorError(None, None, "an anchor that contains itself", node.start_mark)
     return known[id(node)]
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as the engine reads it: a key that stands twice is an error, not a silent choice."""
+    """YAML as the engine reads it: a duplicate key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's
         seen: set[str] = set()
@@ -129,14 +125,14 @@ class _Loader(yaml.SafeLoader):
                 continue
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"'{key.value}' is there twice", key.start_mark
+                    None, None, f"duplicate key '{key.value}'", key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 
 class _WithTags(_Loader):
-    """The same with tags that are somebody else's."""
+    """Also accepts custom tags."""
 
 
 _WithTags.add_multi_constructor("!", lambda _loader, _tag, _node: None)

@@ -1,8 +1,8 @@
 """Makes text from outside safe to show on a terminal and to store.
 
-Reasons, names, commit subjects and the answers of AWS and of tools may hold anything: escape sequences that
-move the cursor or set a title, marks that turn the direction of writing, zero-width characters. Escape
-sequences are dropped; every other unprintable character is shown as Python would write it, so that a reader
+Reasons, names, commit subjects and responses of AWS and of tools may contain anything: escape sequences that
+move the cursor or set a title, bidirectional marks, zero-width characters. Escape
+sequences are removed; every other unprintable character is shown as a Python escape, so that a reader
 sees it.
 """
 
@@ -19,13 +19,13 @@ _SEQUENCE = re.compile(
 
 
 class _Shown(dict[int, str]):
-    """Code point → what is shown for it, worked out when it is first met."""
+    """Code point → its replacement, computed on first use."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
         self[code] = char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         if char.isspace() and char > "\x7f":
-            # A no-break space is a space to a reader; the separators of lines are none.
+            # A no-break space becomes a space; line separators are escaped.
             self[code] = " " if char not in "\x85\u2028\u2029" else self[code]
         return self[code]
 
@@ -35,15 +35,15 @@ _LINES = _Shown({ord("\t"): "\t", ord("\n"): "\n"})
 
 
 def line(text: str) -> str:
-    """`text` on one line: a line break in it is shown, not made."""
+    """`text` on one line: line breaks are escaped."""
     return text if text.isprintable() else _SEQUENCE.sub("", text).translate(_LINE)
 
 
 def lines(text: str) -> list[str]:
-    """The lines of a text, each fit to be shown."""
+    """The lines of a text, each cleaned."""
     return clean(text).split("\n")
 
 
 def clean(text: str) -> str:
-    """`text` with its lines and tabs, and nothing else that a terminal would act upon."""
+    """`text` with line breaks and tabs, and no other control characters."""
     return _SEQUENCE.sub("", text.replace("\r\n", "\n")).translate(_LINES).rstrip("\n")

@@ -1,4 +1,4 @@
-"""Standard output and standard error, either of which may be closed, full, or no longer read by anybody."""
+"""Standard output and standard error, which may be closed, full, or without a reader."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rollback.core.errors import Code, RollbackError
 def write_out(document: str, *, to_the_end: bool = True) -> None:
     """Writes a command's result to standard output, as UTF-8 whatever the locale.
 
-    Raises `RollbackError` where it cannot: the caller has no result, whatever was done. A reader who has seen enough
-    (`| head`) may leave a result that is not wanted `to_the_end`.
+    Raises `RollbackError` where it cannot, because the caller has no result then. If a reader stops early
+    (`| head`), that is only an error for a result that is needed `to_the_end`.
     """
     why = "it is closed"
     if sys.stdout is not None:
@@ -29,42 +29,42 @@ def write_out(document: str, *, to_the_end: bool = True) -> None:
             if not to_the_end:
                 to_nowhere(sys.stdout)
                 return
-            why = "nobody reads it"
+            why = "the reader has closed it"
         except OSError as error:
             why = str(error.strerror)
         else:
             return
         to_nowhere(sys.stdout)
     raise RollbackError(
-        f"The answer could not be written to standard output: {why}.",
+        f"The result could not be written to standard output: {why}.",
         code=Code.OUTPUT_UNWRITABLE,
-        next="What was done is done, and recorded: status shows it.",
+        next="Everything that was done is recorded; the status command shows it.",
     )
 
 
 def warn(text: str) -> None:
-    """Says something on standard error, if there is any."""
+    """Writes a text to standard error, if it is open."""
     stderr = steady(sys.stderr)
     stderr.write(f"{text}\n")
     stderr.flush()
 
 
 def steady(stream: IO[str] | None) -> IO[str]:
-    """`stream`, but writing to it never fails: a terminal that goes away must not stop a rollback half way."""
+    """Wraps `stream` so that writing never fails: a closed terminal must not stop a running rollback."""
     return cast("IO[str]", _Steady(_Nowhere() if stream is None else stream))
 
 
 def on_a_runner() -> bool:
-    """Whether this is a step of a GitHub job, whose runner acts upon what is printed."""
+    """Whether this is a step of a GitHub job, whose runner interprets commands in the output."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
 def inert(text: str, before: str = "") -> str:
-    """`text` without commands to a job's runner: what is shown of a reason, or of a commit, is nobody's command.
+    """`text` with commands for a job's runner disabled: reasons and commit subjects must not become commands.
 
-    The runner takes a line that begins with `::`, after spaces, and `##[` anywhere
+    The runner interprets a line that begins with `::`, after spaces, and `##[` anywhere
     (https://docs.github.com/actions/reference/workflow-commands-for-github-actions). `before` is what its first line
-    has already. Pure.
+    already contains. Pure.
     """
     begins = not before.strip()
     if before.endswith("#") and text.startswith("["):
@@ -88,7 +88,7 @@ class _Steady:
             self._line = re.split(r"[\r\n]", self._line + text)[-1]
         try:
             return self._stream.write(text)
-        except (OSError, ValueError):  # ValueError: Python's own word for a stream that was closed
+        except (OSError, ValueError):  # ValueError: Python's error for a closed stream
             self._gone()
             return len(text)
 
@@ -107,7 +107,7 @@ class _Steady:
 
 
 def to_nowhere(stream: IO[str] | io.TextIOBase) -> None:
-    """What is left in a stream's buffer would be tried again, and told, when the process ends."""
+    """Redirects a stream, because Python would otherwise write its buffer, and report an error, when the process ends."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

@@ -1,4 +1,4 @@
-"""Thread pools: how a command does the same to many functions or items at a time."""
+"""Thread pools, for doing the same with many functions or items in parallel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORKERS = 16
 
 
 class Pool(Protocol):
-    """Does one thing to many."""
+    """Calls a function for many items."""
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """The results in order; the first error is raised."""
@@ -21,7 +21,7 @@ class Pool(Protocol):
     def unordered(
         self, function: Callable[[T], R], items: Iterable[T]
     ) -> Iterator[tuple[T, Callable[[], R]]]:
-        """Each item as soon as it is done, with what gives its result or raises its error."""
+        """Yields each item as soon as it is done, with a function that returns its result or raises its error."""
 
 
 class Threads:
@@ -43,7 +43,7 @@ class Threads:
 
 @contextmanager
 def workers() -> Iterator[Pool]:
-    """A pool of threads that waits for running work when it ends, unless a person asks to stop at once."""
+    """A pool of threads that waits for running work at its end, unless a second Ctrl-C stops it at once."""
     executor = ThreadPoolExecutor(WORKERS)
     wait = True
     try:

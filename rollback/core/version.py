@@ -1,6 +1,6 @@
-"""The version of this command: pyproject.toml reads it here, and a ledger that asks for a later one names it."""
+"""The version of this command, which pyproject.toml reads, too, and which a ledger may require to be newer."""
 
 __version__ = "0.1.0"
 DISTRIBUTION = "rollback-cli"
-# What to type where something asks for a later version (docs/install.md).
+# What to type if a later version is required (docs/install.md).
 UPGRADE = f"pip install --upgrade {DISTRIBUTION}"

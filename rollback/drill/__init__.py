@@ -1,3 +1,3 @@
-"""Rehearsed rollbacks: something is deployed bad on purpose, rolled back with the product's own verbs, and
+"""Drills: a deliberately bad release is deployed, rolled back with the normal commands, and
 measured.
 """

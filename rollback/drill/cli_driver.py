@@ -1,4 +1,4 @@
-"""Runs the commands that an on-call person would type, each in a process of its own, and measures them."""
+"""Runs the commands that an on-call person would type, each in its own process, and measures them."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from rollback.model.kind import Kind
 from rollback.model.record import UNFINISHED, WAITING, Record, Status
 from rollback.model.release import OPENED
 
-# The console script's own entry, of this very installation, wherever the command is typed.
+# The entry point of this installation's console script, independent of the PATH.
 _SCRIPT = "import sys; sys.path[0] = sys.argv.pop(1); from rollback.cli.app import main; main()"
 _HERE = str(Path(__file__).resolve().parents[2])
 _SHOWN = 6
 _LOOK = 0.02
 _APPROVAL_LOOK = 5.0
-# Control-plane calls a second that are taken from the quota of 15 while it is to be scarce.
+# Control-plane calls per second that the fault `throttled` takes from the quota of 15.
 _TAKEN = 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommandOutcome:
-    """How a command ended: exit code, its JSON document (None where it gave none), and its standard error."""
+    """A command's result: exit code, JSON document (or None), and standard error."""
 
     code: int
     document: Any
@@ -46,7 +46,7 @@ class CommandOutcome:
 
     @property
     def why(self) -> str:
-        """Its last lines: the error that it ended with, if it gave one."""
+        """The last lines of its standard error."""
         *before, last = self.output.strip().splitlines() or [""]
         try:
             error = json.loads(last)
@@ -58,7 +58,7 @@ class CommandOutcome:
 
 @dataclass(kw_only=True)
 class Stopwatch:
-    """From the decision to verified COMPLETE: `seconds` measured, `waited` seconds for an approval, and the
+    """Measures from the decision to verified COMPLETE: `seconds`, without the `waited` seconds for approvals, and the
     records' ids.
     """
 
@@ -69,14 +69,14 @@ class Stopwatch:
 
 @dataclass(frozen=True, kw_only=True)
 class CliDriver:
-    """Types commands in `root`, the scratch clone. `patience` is how many seconds it waits for an approval."""
+    """Runs commands in `root`, the temporary clone. `patience` is how many seconds it waits for an approval."""
 
     session: Session
     roles: Roles
     root: Path
     fault: str
     patience: float
-    # Set when a person asks to stop.
+    # Set on Ctrl-C.
     stop: threading.Event = field(default_factory=threading.Event)
     watch: Stopwatch = field(default_factory=Stopwatch)
     notice: Callable[[str], None] = lambda _: None
@@ -84,10 +84,10 @@ class CliDriver:
     # -- the rollback itself -----------------------------------------------------------------------------
 
     def roll_back(self, role: str, kind: str, *arguments: str) -> Any:
-        """`rollback WORDS`, approved and confirmed as the environment asks, through to COMPLETE; returns its
+        """Runs `rollback WORDS` to COMPLETE, approved and confirmed as the environment requires; returns its
         record's JSON.
 
-        Measured, with the fault in the middle. Raises `RollbackError` where it ends otherwise.
+        Measured, with the fault. Raises `RollbackError` for any other result.
         """
         begun, waited = time.monotonic(), 0.0
         with self._scarce():
@@ -105,7 +105,7 @@ class CliDriver:
         return document
 
     def settle(self, role: str, kind: str, *arguments: str) -> None:
-        """The same, without fault and not measured; nothing to do is fine, too. Raises `RollbackError` where
+        """Like `roll_back`, without fault and measurement; having nothing to do is a success. Raises `RollbackError` where
         it fails.
         """
         done, _ = self._through(role, kind, arguments, self.type)
@@ -116,16 +116,16 @@ class CliDriver:
             )
 
     def approve(self, kind: str, name: str, digest: str) -> None:
-        """Has another person approve a plan where the environment asks for that, and counts the seconds as waited."""
+        """Lets another person approve a plan, if the environment requires that, and counts the seconds as waited."""
         if self.session.policy(kind) == "identity":
             self.watch.waited += self._approved(name, digest)
 
     def _through(
         self, role: str, kind: str, arguments: Sequence[str], act: Callable[..., CommandOutcome]
     ) -> tuple[CommandOutcome, float]:
-        """A rollback with what the environment asks for on its way, and the seconds that somebody else took.
+        """A rollback with the required approval, and the seconds waited for it.
 
-        `act` types the command that does it.
+        `act` runs the command.
         """
         policy = self.session.policy(kind)
         if policy == "none":
@@ -141,7 +141,7 @@ class CliDriver:
         return act(role, "apply", name, *(["--digest", digest] if policy == "confirm" else [])), waited
 
     def _disturbed(self, role: str, *arguments: str) -> CommandOutcome:
-        """The command that acts; with the fault `killed` it is killed in the middle, and resumed."""
+        """Runs the command; with the fault `killed` it is killed half-way, and resumed."""
         if self.fault != KILLED:
             return self.type(role, *arguments)
         process = self._start(role, *arguments)
@@ -152,12 +152,12 @@ class CliDriver:
         process.kill()
         process.communicate()
         if name is None:
-            raise RollbackError("The rollback had ended before it could be killed.", code=Code.DRILL_FAILED)
-        self.notice(f"killed (pid {process.pid}) in the middle of {name}")
+            raise RollbackError("The rollback ended before it could be killed.", code=Code.DRILL_FAILED)
+        self.notice(f"killed process {process.pid} while {name} was running")
         return self.type(role, "resume", name)
 
     def _in_flight(self) -> str | None:
-        """The record that is being carried out now."""
+        """The running record."""
         for held in self.session.leases.holders().values():
             if len(owner := str(held["owner"])) == _ULID:
                 try:
@@ -168,7 +168,7 @@ class CliDriver:
         return None
 
     def _approved(self, name: str, digest: str) -> float:
-        """Has another person approve a plan; the seconds that it took."""
+        """Lets another person approve a plan; returns the seconds that it took."""
         begun, env = time.monotonic(), self.session.environment
         if self.roles.approver:
             arguments = ("approve", name, "--digest", digest)
@@ -179,7 +179,7 @@ class CliDriver:
                     code=Code.DRILL_FAILED,
                 )
             return time.monotonic() - begun
-        self.notice(f"waits for another person, under {self.session.settings.called(APPROVER)}:")
+        self.notice(f"waiting for another person, under {self.session.settings.called(APPROVER)}, to run:")
         self.notice(f"rollback approve {name} --digest {digest} --env {env}")
         while not self.session.ledger.approvals(name):
             if time.monotonic() - begun > self.patience:
@@ -189,14 +189,14 @@ class CliDriver:
                 )
             if self.stop.is_set():
                 raise RollbackError(
-                    f"Interrupted while {name} waited for its approval.", code=Code.INTERRUPTED
+                    f"Interrupted while {name} was waiting for approval.", code=Code.INTERRUPTED
                 )
             self.session.clocks.sleep(_APPROVAL_LOOK)
         return time.monotonic() - begun
 
     @contextmanager
     def _scarce(self) -> Iterator[None]:
-        """With the fault `throttled`, somebody else uses most of Lambda's quota meanwhile."""
+        """With the fault `throttled`, uses most of Lambda's quota in the background."""
         if self.fault != THROTTLED:
             yield
             return
@@ -221,13 +221,13 @@ class CliDriver:
             over.set()
             thread.join()
             self.notice(
-                f"{_TAKEN} calls a second were taken from the quota; {refused} of them were throttled"
+                f"{_TAKEN} calls per second were taken from the quota; {refused} of them were throttled"
             )
 
-    # -- what came of an earlier drill ---------------------------------------------------------------------
+    # -- an earlier drill ---------------------------------------------------------------------
 
     def clean_up(self, drill: Drill) -> None:
-        """Ends what a drill has left that is running: rollbacks that give its reason, and what is on standby for its release.
+        """Ends what a drill left running: rollbacks with its reason, and standbys for its release.
         Raises `RollbackError` where one cannot be ended.
         """
         for record in self.opened(drill):
@@ -242,7 +242,7 @@ class CliDriver:
                 raise RollbackError(f"{name} could not be ended: {done.why}", code=Code.DRILL_NOT_RESTORED)
 
     def opened(self, drill: Drill) -> Iterator[Record]:
-        """The records of a drill, newest first: those that give its reason, and what was on standby for its release."""
+        """The records of a drill, newest first: those with its reason, and standbys for its release."""
         for entry in self.session.ledger.timeline():
             if entry.seq <= drill.seq:
                 return
@@ -255,7 +255,7 @@ class CliDriver:
     # -- commands ----------------------------------------------------------------------------------------
 
     def must(self, role: str, *arguments: str) -> Any:
-        """A command that has to succeed; returns its JSON. Raises `RollbackError` with its last lines
+        """Runs a command that must succeed; returns its JSON. Raises `RollbackError` with its last lines
         otherwise.
         """
         done = self.type(role, *arguments)
@@ -268,7 +268,7 @@ class CliDriver:
         return done.document
 
     def type(self, role: str, *arguments: str) -> CommandOutcome:
-        """A command under a role, to its end."""
+        """Runs a command under a role."""
         return self._finish(self._start(role, *arguments), arguments)
 
     def _start(self, role: str, *arguments: str) -> subprocess.Popen[str]:
@@ -286,7 +286,7 @@ class CliDriver:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            # Ctrl-C is for us: we then restore what was deployed before.
+            # Ctrl-C must only reach the drill, which then restores what was deployed before.
             start_new_session=True,
         )
 
@@ -296,7 +296,7 @@ class CliDriver:
             document = json.loads(out) if out.strip() else None
         except ValueError:
             raise RollbackError(
-                f"rollback {arguments[0]} did not answer with JSON:  {clean(out)[:200]}",
+                f"rollback {arguments[0]} did not write JSON:  {clean(out)[:200]}",
                 code=Code.DRILL_FAILED,
             ) from None
         return CommandOutcome(code=process.returncode, document=document, output=clean(output))

@@ -1,5 +1,5 @@
-"""Makes functions bad on purpose, and restores what was deployed before: shared by the scenarios that deploy
-some.
+"""Breaks functions, and restores what was deployed before: shared by the scenarios that deploy
+functions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.drill.scenario import DrillContext, StateBefore
 from rollback.model.drill import FAILING, Drill
 
-# Bytes of a package that is uploaded with the request
+# The largest package, in bytes, that can be uploaded in a request
 # (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 _UPLOADED = 50 * 1024 * 1024
 _SETTLED_SECONDS, _LOOK = 120.0, 0.2
@@ -28,7 +28,7 @@ _NO_HANDLER = "drill.no_such_handler"
 
 @dataclass(frozen=True, kw_only=True)
 class Functions:
-    """The functions of one service: the named one, or the smallest. `stood` is what `look` returned."""
+    """The functions of one service: the given one, or the smallest."""
 
     stage: DrillContext
 
@@ -40,7 +40,7 @@ class Functions:
     def _deployer(self) -> Any:
         return self.stage.roles.account(DEPLOYER).lambda_
 
-    # -- what stands -------------------------------------------------------------------------------------
+    # -- what is deployed -------------------------------------------------------------------------------------
 
     def look(self) -> dict[str, Any]:
         """What is deployed: `{"service": name, "release": version, "functions": {name: {"version", "code",
@@ -54,7 +54,7 @@ class Functions:
         settings = session.settings
         if len(services) > 1:
             raise UsageError(
-                "A drill takes one service.", code=Code.OPTION_INVALID, next="--services SERVICE"
+                "A drill needs exactly one service.", code=Code.OPTION_INVALID, next="--services SERVICE"
             )
         service = (
             settings.service(services[0])
@@ -65,7 +65,7 @@ class Functions:
         release = next(iter(deployed.values()))
         if release is None or set(deployed.values()) != {release}:
             raise Refused(
-                f"{session.environment} is not at one release: it could not be distinguished from the drill's.",
+                f"{session.environment} is mixed: its services must be at one release for a drill.",
                 code=Code.DRILL_REFUSED,
                 next=f"rollback release record --env {session.environment} --version V --commit SHA",
             )
@@ -82,14 +82,14 @@ class Functions:
             raise Refused(f"{name} has no alias.", code=Code.NOT_DECLARED)
         if pointer.weights:
             raise Refused(
-                f"A canary is under way: the alias of {name} has weights.", code=Code.CHANGED_BY_OTHERS
+                f"A canary is running: the alias of {name} has weights.", code=Code.CHANGED_BY_OTHERS
             )
         latest = self._latest(name)
         if latest.get("PackageType", "Zip") != "Zip" or latest["CodeSize"] > _UPLOADED:
             raise Refused(
-                f"{name} is an image, or larger than can be uploaded at once: it is not drilled.",
+                f"{name} is a container image, or too large to be uploaded in one request, and cannot be used in a drill.",
                 code=Code.DRILL_REFUSED,
-                next="--services with another one.",
+                next="Use --services with another service.",
             )
         with explained(f"listing the versions of {name}"):
             pages = self._account.lambda_.get_paginator("list_versions_by_function").paginate(
@@ -103,9 +103,9 @@ class Functions:
             ]
         if not same:
             raise Refused(
-                f"The newest code of {name} was never published: it could not be restored.",
+                f"The code of {name} in $LATEST was never published, so it could not be restored.",
                 code=Code.DRILL_REFUSED,
-                next=f"Publish it, or deploy what is; or --services with another one than {name} is in.",
+                next="Publish it, or deploy published code; or use --services with another service.",
             )
         return {
             "version": pointer.version,
@@ -121,16 +121,16 @@ class Functions:
             return self._account.lambda_.get_function(FunctionName=name)["Configuration"]
 
     def _answers(self, name: str) -> bool:
-        """Whether a function that is called through the alias as the smoke test calls it does not fail."""
+        """Whether an invocation through the alias, like that of a smoke test, succeeds."""
         alias = self.stage.session.settings.alias
         with explained(f"invoking {name}"):
             answer = self._account.lambda_.invoke(FunctionName=name, Qualifier=alias, Payload=b"{}")
         return "FunctionError" not in answer
 
-    # -- going bad ---------------------------------------------------------------------------------------
+    # -- breaking ---------------------------------------------------------------------------------------
 
     def bad_code(self, state_before: StateBefore) -> None:
-        """Uploads code without a handler, in whatever language; or only one more file, where nothing is to
+        """Uploads code without a handler, for any language; or only adds a file, if nothing should
         fail.
         """
 
@@ -141,8 +141,8 @@ class Functions:
         self._each(state_before, one)
 
     def bad_configuration(self, drill: Drill, before: StateBefore) -> None:
-        """Sets a handler that does not exist, which no runtime finds; or only a description, where nothing is
-        to fail.
+        """Sets a handler that does not exist; or only a description, if nothing should
+        fail.
         """
         wrong = {"Handler": _NO_HANDLER} if self.stage.fault == FAILING else {"Description": drill.release}
         self._each(before, lambda name, _: self._configure(name, wrong))
@@ -150,9 +150,9 @@ class Functions:
     def promote(
         self, drill: Drill, state_before: StateBefore, commit: str, *more: str, called: bool = True
     ) -> Any:
-        """Publishes what is there, moves the aliases to it and records it, as a deployment does; what the recording
-        answered. Unless it is not to be `called` before that, it is checked that it is bad. Raises `RollbackError` where
-        somebody else deploys meanwhile, or where it is not bad after all.
+        """Publishes $LATEST, updates the aliases and records a release, like a deployment; returns the output of the
+        recording. With `called` it first checks that the functions fail. Raises `RollbackError` where
+        somebody else deploys in the meantime, or where a function does not fail.
         """
         alias, fails = self.stage.session.settings.alias, called and self.stage.fault == FAILING
 
@@ -162,7 +162,7 @@ class Functions:
                 now = self._deployer.get_alias(FunctionName=name, Name=alias)
                 if now["FunctionVersion"] != before["version"]:
                     raise RollbackError(
-                        f"Somebody else has deployed {name} meanwhile.", code=Code.CHANGED_BY_OTHERS
+                        f"Somebody else has deployed {name} in the meantime.", code=Code.CHANGED_BY_OTHERS
                     )
                 self._deployer.update_alias(
                     FunctionName=name,
@@ -172,7 +172,7 @@ class Functions:
                 )
             if fails and self._answers(name):
                 raise RollbackError(
-                    f"{name} still answers: what was made bad does not matter to it.", code=Code.DRILL_FAILED
+                    f"{name} still responds: the fault has no effect on it.", code=Code.DRILL_FAILED
                 )
 
         self._each(state_before, one)
@@ -181,17 +181,17 @@ class Functions:
         )
 
     def call(self, before: StateBefore, times: int) -> int:
-        """Calls every function so often through the alias, as users do; how many of these calls failed."""
+        """Invokes every function `times` times through the alias, like users; returns how many invocations failed."""
 
         def one(name: str) -> int:
             return sum(not self._answers(name) for _ in range(times))
 
         return sum(self._account.each(one, before["functions"]))
 
-    # -- gone, and restored --------------------------------------------------------------------------------
+    # -- checking and restoring --------------------------------------------------------------------------------
 
     def gone(self, drill: Drill, state_before: StateBefore) -> None:
-        """Checks that every alias is where it was, and every function answers as it did. Raises
+        """Checks that every alias is at its earlier version, and every function responds as before. Raises
         `RollbackError` otherwise.
         """
 
@@ -199,7 +199,7 @@ class Functions:
             pointer = observe_alias(self._account, name, self.stage.session.settings.alias)
             if pointer is None or pointer.version != before["version"] or pointer.weights:
                 raise RollbackError(
-                    f"{name} is not at version {before['version']}, where it was before {drill.drill_id}.",
+                    f"{name} is not at version {before['version']}, as before {drill.drill_id}.",
                     code=Code.DRILL_NOT_RESTORED,
                 )
             if before["answers"] and not self._answers(name):
@@ -209,10 +209,10 @@ class Functions:
         self.stage.driver.must(ROLLBACK, "verify")
 
     def restore(self, drill: Drill, state_before: StateBefore) -> None:
-        """Restores aliases by the product where the release was recorded, else as they were moved; then
+        """Restores aliases with a rollback if the release was recorded, otherwise directly; then
         $LATEST.
 
-        The drill's release stays quarantined, so that it is nobody's previous one.
+        The drill's release stays quarantined, so that it is never the previous release.
         """
         session = self.stage.session
         timeline = session.ledger.timeline()
@@ -235,7 +235,7 @@ class Functions:
                 configuration = self._account.lambda_.get_function(FunctionName=name, Qualifier=alias)
                 if configuration["Configuration"]["Description"] != drill.release:
                     raise RollbackError(
-                        f"Somebody else has deployed {name} meanwhile; it is left as it is.",
+                        f"Somebody else has deployed {name} in the meantime; it was not restored.",
                         code=Code.CHANGED_BY_OTHERS,
                     )
                 self._deployer.update_alias(
@@ -256,7 +256,7 @@ class Functions:
             self._configure(name, wrong)
         if self._latest(name)["CodeSha256"] != before["code"]:
             raise RollbackError(
-                f"The newest code of {name} is not what it was.", code=Code.DRILL_NOT_RESTORED
+                f"The code of {name} in $LATEST was not restored.", code=Code.DRILL_NOT_RESTORED
             )
 
     # -- calls -------------------------------------------------------------------------------------------
@@ -296,14 +296,14 @@ class Functions:
         while self._latest(name).get("LastUpdateStatus", "Successful") != "Successful":
             if clocks.monotonic() - began > _SETTLED_SECONDS:
                 raise RollbackError(
-                    f"{name} has not taken its new code within {_SETTLED_SECONDS:.0f} s.",
+                    f"The update of {name} did not finish within {_SETTLED_SECONDS:.0f} s.",
                     code=Code.DRILL_FAILED,
                 )
             clocks.sleep(_LOOK)
 
 
 def marked(package: bytes) -> bytes:
-    """A package with the drill's mark in it; nothing else where there was none."""
+    """A package with the drill's marker file added."""
     buffer = io.BytesIO(package)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr(_MARK, "This code is bad on purpose: a drill.\n")

@@ -1,4 +1,4 @@
-"""The scenarios by their names. A new one is a file, and a line here."""
+"""The scenarios by name. A new one is a module, and a line here."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _OF_FUNCTIONS = (FAILING, NONE, THROTTLED, KILLED)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegisteredScenario:
-    """A scenario: the class in the module of its name that makes it, what can get in its way (the first is its own),
-    and of which kinds its rollbacks are, whose approval counts.
+    """A scenario: its class in the module of its name, its possible faults (the first is the default),
+    and the kinds of its rollbacks, which decide about approvals.
     """
 
     module: str
@@ -34,7 +34,7 @@ class RegisteredScenario:
     kinds: tuple[str, ...]
 
     def on(self, stage: DrillContext) -> Scenario:
-        """The scenario. Imported when asked for: some of them import what comes with an extra."""
+        """Makes the scenario. Imported on demand, because some need optional packages."""
         module = import_module(f"rollback.drill.scenarios.{self.module}")
         made: Scenario = getattr(module, self.name)(stage=stage)
         return made

@@ -1,7 +1,7 @@
 """Under which role each command of a drill runs.
 
-The person who drills has taken the drill role, which may do little but take the two that deploy and roll
-back: a drill can do no more than they can. Neither may approve: that takes another person's credentials.
+The person has the drill role, which may do little more than assume the two that deploy and roll
+back: a drill can do no more than they can. Neither may approve, which needs another person's credentials.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 
 @dataclass(kw_only=True)
 class Roles:
-    """The accounts of one drill. `approver` is the AWS profile of another person, empty where none was named."""
+    """The accounts of one drill. `approver` is the AWS profile of another person, or empty."""
 
     read_only: bool
     approver: str = ""
@@ -31,9 +31,9 @@ class Roles:
     _sessions: dict[str, boto3.Session] = field(default_factory=dict)
 
     def take(self, own: Account) -> Account:
-        """The account under the rollback role, from that of the caller; the caller's where nothing is changed.
+        """The account under the rollback role, assumed from the caller's; the caller's own if nothing is changed.
 
-        Raises `Refused` where the caller has not taken the drill role.
+        Raises `Refused` where the caller does not have the drill role.
         """
         names = own.settings.names
         self._own = own
@@ -41,9 +41,9 @@ class Roles:
             if self.read_only:
                 return own
             raise Refused(
-                f"{own.caller} cannot drill: a drill deploys and rolls back.",
+                f"{own.caller} cannot run a drill, which deploys and rolls back.",
                 code=Code.WRONG_ROLE,
-                next=f"Take {names.role(DRILL)}, which is there outside production."
+                next=f"Log in with the role {names.role(DRILL)}, which exists outside production."
                 if own.settings.drills
                 else f"rollback drill --env {own.settings.environment} --read-only",
             )
@@ -54,12 +54,12 @@ class Roles:
 
     @property
     def own(self) -> Account:
-        """The account as the caller came."""
+        """The account under the caller's own role."""
         assert self._own is not None  # noqa: S101 - `take` is how a session begins
         return self._own
 
     def account(self, role: str) -> Account:
-        """The account under `role`; the caller's where nothing is changed."""
+        """The account under `role`; the caller's own if nothing is changed."""
         return self._accounts.get(role, self.own)
 
     def variables(self, role: str) -> dict[str, str]:
@@ -76,7 +76,7 @@ class Roles:
         }
 
     def approvers(self) -> dict[str, str]:
-        """The environment variables (name → value) of a command that the approver runs."""
+        """The environment variables (name → value) of the approver's commands."""
         return _without((*_CREDENTIALS, *_PROFILES)) | {"AWS_PROFILE": self.approver}
 
 

@@ -1,7 +1,7 @@
-"""Runs a drill: check that it may, look, go bad, roll back, verify, restore, record.
+"""Runs a drill: check, look, break, roll back, verify, restore, record.
 
-What was deployed before is in the ledger before anything is changed: a drill that dies is cleaned up by the
-next one, from any machine.
+What was deployed before is stored in the ledger before anything is changed, so that the next drill cleans up after
+a crashed one, from any machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from rollback.targets.table import steps
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrillRequest:
-    """What a person asked for. `fault` is empty for each scenario's own; `patience` are seconds."""
+    """The options of a drill. `fault` is empty for each scenario's default; `patience` is in seconds."""
 
     scenarios: tuple[str, ...]
     fault: str = ""
@@ -42,11 +42,11 @@ class DrillRequest:
     patience: float = 0.0
 
     def fault_of(self, scenario: str) -> str:
-        """Raises `UsageError` for a fault that the scenario does not know."""
+        """The fault of a scenario. Raises `UsageError` for one that the scenario does not have."""
         known = KNOWN[scenario].faults
         if self.fault and self.fault not in known:
             raise UsageError(
-                f"--fault {self.fault} is none of {scenario}.",
+                f"--fault {self.fault} is not a fault of scenario {scenario}.",
                 code=Code.OPTION_INVALID,
                 next=f"--fault {'|'.join(known)}",
             )
@@ -55,7 +55,7 @@ class DrillRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class DrillRunner:
-    """Drills in one environment. `stop` is set when a person asks to stop."""
+    """Drills in one environment. `stop` is set on Ctrl-C."""
 
     session: Session
     roles: Roles
@@ -64,10 +64,10 @@ class DrillRunner:
     request: DrillRequest
 
     def run(self) -> list[Drill]:
-        """All that was asked for, one after the other; a failed one does not keep the next from being
-        drilled.
+        """Runs the requested drills one after the other; a failed one does not prevent the next
+        one.
 
-        Raises `Refused` where no drill may run now; `judged` raises `Reverted`.
+        Raises `Refused` where no drill may run now; for failed drills see `judged`.
         """
         refuse_production(self.session, read_only=self.request.read_only)
         self._meant()
@@ -90,8 +90,8 @@ class DrillRunner:
             return done
 
     def _meant(self) -> None:
-        """Raises `UsageError` for what is not there: faults, services, a table; `Refused` where no alarm may take what
-        `automatic` has on standby.
+        """Checks the options. Raises `UsageError` for unknown faults, services or tables; `Refused` where no alarm may take the
+        standby of `automatic`.
         """
         settings = self.session.settings
         for scenario in self.request.scenarios:
@@ -104,14 +104,14 @@ class DrillRunner:
             guarded_service(settings, self.request.services)
 
     def _answering(self) -> None:
-        """Raises `Refused` where what is deployed does not verify: the drill's damage could not be told from
-        it.
+        """Raises `Refused` where the verification of what is deployed fails: the drill's damage could not be told from
+        that.
         """
         with self._staged(NONE) as stage:
             done = stage.driver.type(ROLLBACK, "verify")
         if done.code:
             raise Refused(
-                f"What is deployed in {self.session.environment} does not verify: {done.why}",
+                f"The verification of {self.session.environment} fails already: {done.why}",
                 code=Code.DRILL_REFUSED,
                 next=f"rollback verify --env {self.session.environment}",
             )
@@ -130,7 +130,7 @@ class DrillRunner:
             return self._ended(drill, watch, why)
 
     def _rehearsed(self, drill: Drill, acting: Scenario) -> str:
-        """What went wrong, if anything."""
+        """Runs a drill; returns the error, if any."""
         before = json.loads(drill.stood)
         try:
             for step in (acting.go_bad, acting.roll_back, acting.gone):
@@ -143,21 +143,21 @@ class DrillRunner:
         return ""
 
     def _restored(self, drill: Drill, acting: Scenario, driver: CliDriver) -> None:
-        """Raises `RollbackError` where it could not be: the drill stays begun, and the next one tries again."""
+        """Raises `RollbackError` if it fails: the drill stays unfinished, and the next one tries again."""
         try:
             driver.clean_up(drill)
             acting.restore(drill, json.loads(drill.stood))
         except RollbackError as error:
             raise RollbackError(
-                f"What was deployed before drill {drill.drill_id} is not restored: {error.what}",
+                f"What was deployed before drill {drill.drill_id} could not be restored: {error.what}",
                 code=Code.DRILL_NOT_RESTORED,
-                changed=f"It was begun at {drill.began_at}; rollback status --env {drill.environment} shows what is deployed.",
-                next=f"rollback drill --env {drill.environment} --scenario {drill.scenario}  # which restores it first",
+                changed=f"The drill started at {drill.began_at}; rollback status --env {drill.environment} shows what is deployed.",
+                next=f"rollback drill --env {drill.environment} --scenario {drill.scenario}  # restores it first",
             ) from error
 
     def _clean_up(self, drill: Drill) -> None:
         self.ui.notice(
-            f"Drill {drill.drill_id} ({drill.scenario}) was interrupted; what was deployed before it is restored first."
+            f"Drill {drill.drill_id} ({drill.scenario}) was interrupted: restoring what was deployed before it."
         )
         with self._staged(NONE) as stage:
             self._restored(drill, KNOWN[drill.scenario].on(stage), stage.driver)
@@ -224,17 +224,19 @@ class DrillRunner:
 
     @contextmanager
     def _alone(self, owner: str) -> Iterator[None]:
-        """One drill at a time; one that has died is watched for a whole lease first."""
+        """One drill at a time; waits for the lease of a crashed one to expire."""
         leases = self.session.leases
         try:
             locks = leases.hold_over(
-                (DRILL,), owner, lambda left: self.ui.waiting("Waiting for its lock to expire", left)
+                (DRILL,),
+                owner,
+                lambda left: self.ui.waiting("Waiting for the lease of the earlier drill to expire", left),
             )
         except LeaseHeld as held:
             raise Refused(
-                f"Another drill is under way: {held.what}",
+                f"Another drill is running: {held.what}",
                 code=Code.LEASE_HELD,
-                next=f"rollback abort {held.owner} --env {self.session.environment}  # if its process has crashed; otherwise wait for it",
+                next=f"rollback abort {held.owner} --env {self.session.environment}  # if its process has crashed; otherwise wait",
             ) from None
         try:
             yield
@@ -242,16 +244,16 @@ class DrillRunner:
             locks.release()
 
     def _approvable(self) -> None:
-        """Raises `UsageError` where another person has to approve, and nobody is named or waited for."""
+        """Raises `UsageError` where another person must approve, but none is given or waited for."""
         if self.request.read_only or self.roles.approver or self.request.patience:
             return
         for scenario in self.request.scenarios:
             if any(self.session.policy(kind) == "identity" for kind in KNOWN[scenario].kinds):
                 raise UsageError(
-                    f"In {self.session.environment} another person approves what scenario {scenario} rolls back.",
+                    f"In {self.session.environment} scenario {scenario} needs another person's approval.",
                     code=Code.OPTION_INVALID,
-                    next="--approver-profile PROFILE, an AWS profile of that person; or --wait MINUTES, and that "
-                    "person types what is shown",
+                    next="Use --approver-profile PROFILE with that person's AWS profile; or --wait MINUTES, and let that "
+                    "person run the command that is shown.",
                 )
 
 
@@ -259,10 +261,10 @@ _WHY = 500
 
 
 def refuse_production(session: Session, *, read_only: bool) -> None:
-    """Raises `Refused` in production, unless nothing is changed."""
+    """Raises `Refused` in production, unless the drill is read-only."""
     if not read_only and not session.settings.drills:
         raise Refused(
-            f"{session.environment} is production: nothing is made bad there on purpose.",
+            f"{session.environment} is production: drills only run there with --read-only.",
             code=Code.DRILL_REFUSED,
             next=f"rollback drill --env {session.environment} --scenario code --read-only",
         )
@@ -281,14 +283,14 @@ def refuse_unhealthy(view: Overview) -> None:
     )
     if found := [text for texts in why for text in texts]:
         raise Refused(
-            f"{view.environment} is not as a drill needs it: {'; '.join(found)}.",
+            f"{view.environment} is not ready for a drill: {'; '.join(found)}.",
             code=Code.DRILL_REFUSED,
             next=view.advice[0].next or f"rollback status --env {view.environment}",
         )
 
 
 def judged(drills: Sequence[Drill]) -> None:
-    """Raises `Reverted` where one did not pass: everything was restored."""
+    """Raises `Reverted` where a drill did not pass; everything was restored."""
     failed = [drill for drill in drills if drill.why]
     if failed:
         raise Reverted(

@@ -12,14 +12,14 @@ from rollback.drill.roles import Roles
 from rollback.drill.temp_clone import Scratch
 from rollback.model.drill import Drill
 
-# What was deployed before a drill, and all that is needed to restore it from any machine, as JSON values:
-# each scenario's `look` says its keys, e.g. {"commit": "<40 digits>"}.
+# What was deployed before a drill, with everything needed to restore it from any machine, as JSON values:
+# the keys are documented in each scenario's `look`, e.g. {"commit": "<40 digits>"}.
 StateBefore = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrillContext:
-    """What every scenario works with. `services` and `table` are those that were named, empty where none was."""
+    """The context of a scenario. `services` and `table` are the given ones, or empty."""
 
     session: Session
     roles: Roles
@@ -31,24 +31,24 @@ class DrillContext:
 
 
 class Scenario(Protocol):
-    """A scenario. A step raises `RollbackError` where it does not come out as it should."""
+    """A scenario. A step raises `RollbackError` if it fails."""
 
     def look(self) -> StateBefore:
-        """What is deployed now, which all other steps get as `stood`. Raises `Refused` where it could not be
-        restored exactly so.
+        """What is deployed now, which is passed to all other steps. Raises `Refused` where it could not be
+        restored exactly.
         """
 
     def go_bad(self, drill: Drill, before: StateBefore) -> None:
-        """Deploys what is bad, as a deployment would, and checks that it is bad."""
+        """Deploys the fault, like a deployment, and checks its effect."""
 
     def roll_back(self, drill: Drill, before: StateBefore) -> None:
-        """Runs what an on-call person types: this is measured."""
+        """Runs the commands of an on-call person; this is measured."""
 
     def gone(self, drill: Drill, before: StateBefore) -> None:
-        """Checks that what was bad is gone."""
+        """Checks that the fault is gone."""
 
     def restore(self, drill: Drill, before: StateBefore) -> None:
-        """Restores what was deployed before, whatever has been done until now: it may be called twice."""
+        """Restores what was deployed before, from any intermediate state. Idempotent."""
 
     def plan(self) -> None:
-        """Only plans, and checks that what is deployed answers."""
+        """Only plans, and checks that the current release responds."""

@@ -1,7 +1,7 @@
-"""A temporary clone in which a drill commits what is bad: at the checkout's protected branch, deleted with
+"""A temporary clone for a drill's bad commits: at the checkout's protected branch, deleted after
 the drill.
 
-It borrows the checkout's objects and writes none there; nothing of the user's repository is touched.
+It borrows the checkout's objects and does not change the user's repository.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rollback.integrations import git
 
 _AUTHOR = ("-c", "user.name=drill", "-c", "user.email=drill@localhost", "-c", "commit.gpgSign=false")
 _VIRTUALENV = ".venv"
-# The folder around a clone, and the clone itself.
+# The prefix of a clone's folder, and the clone's name in it.
 _PREFIX, _CLONE = "rollback-drill-", "clone"
 
 
@@ -38,14 +38,14 @@ class Scratch:
 
     @property
     def tip(self) -> str:
-        """The commit that the protected branch is at."""
+        """The newest commit of the protected branch."""
         return self._git(self.top, "rev-parse", "HEAD")
 
     def commit(self, message: str, on: str, files: Mapping[str, str]) -> str:
-        """A commit on top of `on` with `files` (path in the project's folder → text); the protected branch
-        has it, too.
+        """Makes a commit on top of `on` with `files` (path in the project's folder → text), also on the protected branch
+        of the clone.
 
-        The files of the branch stay as they are. Returns all its digits.
+        Other files are not changed. Returns its 40 digits.
         """
         with git.worktree(self.top, on, self.folder) as tree:
             for name, text in files.items():
@@ -60,11 +60,11 @@ class Scratch:
         return made
 
     def file(self, commit: str, name: str) -> str:
-        """A file of the project's folder at a commit. Raises `Refused` where it has none."""
+        """A file of the project's folder at a commit. Raises `Refused` where it does not exist."""
         text = git.read(self.top, commit, str(Path(self.folder) / name))
         if text is None:
             raise Refused(
-                f"Commit {commit[:12]} has no {name}: this drill does not know how to make it bad.",
+                f"Commit {commit[:12]} has no {name}, so this drill cannot change it.",
                 code=Code.DRILL_REFUSED,
             )
         return text
@@ -76,10 +76,10 @@ class Scratch:
 
 @contextmanager
 def scratch(root: Path, settings: Settings) -> Iterator[Scratch]:
-    """The clone, as long as the block lasts.
+    """The clone, until the end of the block.
 
-    Raises `Refused` where the checkout's settings are not those of the protected branch: what is drilled is
-    what would be done on the bad day.
+    Raises `Refused` where the checkout's settings differ from those of the protected branch: a drill must do
+    what a real rollback would do.
     """
     top = git.top(root)
     branch = settings.protected_branch
@@ -88,9 +88,9 @@ def scratch(root: Path, settings: Settings) -> Iterator[Scratch]:
     for name in (PROJECT_FILE, stack_file(root, settings.environment)):
         if git.read(top, tip, str(folder / name)) != (root / name).read_text(encoding="utf-8"):
             raise Refused(
-                f"{name} here differs from branch '{branch}': a drill is of what is there.",
+                f"{name} differs from branch '{branch}': a drill needs the branch's version.",
                 code=Code.DRILL_REFUSED,
-                next=f"Check out '{branch}', or commit it there.",
+                next=f"Check out branch '{branch}', or merge the change into it.",
             )
     locked_tempdir.clear_dead(locked_tempdir.named(_PREFIX), lambda dead: git.clear_dead(dead / _CLONE))
     place = locked_tempdir.make(_PREFIX)
@@ -114,7 +114,7 @@ def scratch(root: Path, settings: Settings) -> Iterator[Scratch]:
 
 
 def _git(place: Path, *arguments: str) -> str:
-    """`git WORDS` as `commits` asks it; its answer. Raises `RollbackError` with what it said."""
+    """Runs git in the clone and returns its output. Raises `RollbackError` with its error."""
     options, rest = (
         (arguments[: len(_AUTHOR)], arguments[len(_AUTHOR) :])
         if arguments[: len(_AUTHOR)] == _AUTHOR

@@ -35,4 +35,6 @@ def told(account: Account, record: Record) -> str:
     if "EventId" in answer:
         return ""
     why = answer.get("ErrorMessage") or answer.get("ErrorCode") or "no reason given"
-    return f"The event of {record.rollback_id} could not be put on the event bus {bus}: {line(str(why))[:300]}"
+    return (
+        f"The event of {record.rollback_id} could not be put on the event bus {bus}: {line(str(why))[:300]}"
+    )

@@ -121,7 +121,8 @@ def _append(variable: str, text: str) -> None:
 
 def _outside(variable: str) -> UsageError:
     return UsageError(
-        f"{variable} is not set: this command only works in a job of GitHub Actions or GitLab CI.", code=Code.NOT_IN_CI
+        f"{variable} is not set: this command only works in a job of GitHub Actions or GitLab CI.",
+        code=Code.NOT_IN_CI,
     )
 
 

@@ -185,7 +185,9 @@ class Notifier:
             late = "no response in time" if self._thread.is_alive() else ""
             self._thread = None  # a later message starts a new thread
             if wrong := self._wrong or late:
-                self.notice(f"The Slack message could not be sent: {wrong}. This does not affect the rollback.")
+                self.notice(
+                    f"The Slack message could not be sent: {wrong}. This does not affect the rollback."
+                )
 
     def _work(self) -> None:
         sent = float("-inf")

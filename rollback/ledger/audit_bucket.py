@@ -297,7 +297,7 @@ class Archive:
             raise Differs(
                 f"{self.bucket} has another text under {key} than the ledger: the ledger "
                 "was restored, or changed.",
-                next="rollback audit names the first break.",
+                next="An audit names the first break.",
             )
 
     def _put(self, key: str, text: str) -> bool:

@@ -172,11 +172,15 @@ def _ends(claim: Claim, record: Record, events: Sequence[Event]) -> Iterator[Fin
     hashes = iter([event.hash for event in events])
     for covers, _ in claim.ends:
         if covers not in hashes:  # in order: the iterator continues from there
-            yield Finding(pk=pk, sk=METADATA, what="its journal does not match the timeline's entry of the end")
+            yield Finding(
+                pk=pk, sk=METADATA, what="its journal does not match the timeline's entry of the end"
+            )
             return
     ended = record.status in _ENDS
     if ended and (not claim.ends or claim.ends[-1] != (record.head, record.status)):
-        yield Finding(pk=pk, sk=METADATA, what=f"it is {record.status}, but the timeline has no entry of that")
+        yield Finding(
+            pk=pk, sk=METADATA, what=f"it is {record.status}, but the timeline has no entry of that"
+        )
     elif not ended and claim.ends and claim.ends[-1][0] == record.head:
         yield Finding(
             pk=pk, sk=METADATA, what=f"it is {record.status}, but it has ended according to the timeline"

@@ -253,7 +253,9 @@ class Ledger:
                 continue
             return numbered, (iter(()) if last is None else _joined(last, before))
         raise RollbackError(
-            "Other processes keep writing to the timeline.", code=Code.LEDGER_BUSY, next="Run the same command again."
+            "Other processes keep writing to the timeline.",
+            code=Code.LEDGER_BUSY,
+            next="Run the same command again.",
         )
 
     def _keep(self, entry: Entry, before: Iterator[Entry], release: Release | None = None) -> None:

@@ -134,7 +134,9 @@ def bar_in(item: Item) -> Bar:
     """The quarantine or freeze in an item of `quarantine_item`, lifted or not. Raises as `model` does."""
     stored = model(Quarantine, item)
     if item["SK"] != f"{QUARANTINE}{bar_name(stored)}":
-        raise malformed(str(item["PK"]), str(item["SK"]), ValueError(f"its content is that of {bar_name(stored)}"))
+        raise malformed(
+            str(item["PK"]), str(item["SK"]), ValueError(f"its content is that of {bar_name(stored)}")
+        )
     if (stored.service, stored.version) == _EVERYTHING:
         return Freeze(reason=stored.reason, by=stored.by, at=stored.at)
     return stored

@@ -89,7 +89,9 @@ class StoredTimeline:
         found: list[Bar] = []
         for name, item in named.items():
             if name in unproved:
-                self.notice(f"The quarantine of {name} still counts: it is marked as lifted, but the timeline has no entry of that.")
+                self.notice(
+                    f"The quarantine of {name} still counts: it is marked as lifted, but the timeline has no entry of that."
+                )
             elif item.get("lifted_at"):
                 continue
             try:

@@ -1,9 +1,9 @@
-"""What state an environment or a record is in, and what to type next. Pure.
+"""The state of an environment or a record, and what to type next. Pure.
 
-One function decides it for `status`, `show`, the report, JSON, Slack, a job's summary and errors: `advise` for an
-environment, `for_record` for one record of it. Every command is complete: typed as it is, it is not refused.
+`status`, `show`, the report, JSON, Slack, job summaries and errors all use it: `advise` for an
+environment, `for_record` for one record of it. Every command is complete, and is not refused if it is typed as shown.
 
-It is longer than 400 lines: what is most urgent is decided over all states in one place.
+It is longer than 400 lines: one place decides which of all states is the most urgent.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from rollback.model.situation import (
     State,
 )
 
-# For how many seconds after a release what was moved back by hand is taken for a repair of it.
+# For how many seconds after a release a manual change to older versions counts as a started rollback.
 _FRESH = 24 * 3600.0
-# What can be done in these needs the lease.
+# The commands for these states need the lease.
 _LOCKING = (
     State.APPROVED,
     State.AWAITING_CONFIRMATION,
@@ -42,8 +42,8 @@ _LOCKING = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One command, what it is for, and under which role, where it is not the reader's. `quarantined`: a freeze keeps it
-    from everybody but the person who froze.
+    """One command, its purpose, and the role it needs, if it is not the caller's. `barred`: a freeze forbids it
+    to everybody except the person who set it.
     """
 
     command: str
@@ -58,8 +58,8 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """A state, what it means in one sentence, and what to type: the first step is the one that is advised, the
-    others are alternatives. None where there is nothing to do.
+    """A state, its meaning in one sentence, and what to type: the first step is recommended, the
+    others are alternatives. Empty if there is nothing to do.
     """
 
     state: State
@@ -72,7 +72,7 @@ class Advice:
 
     @property
     def next(self) -> str:
-        """The steps as lines of a shell, what each is for as its comment; empty where there is none."""
+        """The steps as shell lines, with their purpose as comment; empty without steps."""
         return "\n".join(map(str, self.steps))
 
 
@@ -80,7 +80,7 @@ class Advice:
 
 
 def advise(situation: Situation) -> tuple[Advice, ...]:
-    """What state an environment is in, the most urgent first, and what to type next; at least one."""
+    """The states of an environment, the most urgent first, with what to type next; at least one."""
     if situation.ledger is not State.HEALTHY:
         return (without_ledger(situation.ledger, situation.environment, situation.break_glass),)
     found = [
@@ -101,8 +101,8 @@ def advise(situation: Situation) -> tuple[Advice, ...]:
 
 
 def without_ledger(state: State, environment: str, break_glass: str = "") -> Advice:
-    """What to type where the ledger's table is not there, or does not answer. `break_glass` as in `Situation`."""
-    up = Step(command=f"pulumi up --stack {environment}-{FOUNDATION}", why="declares it")
+    """What to type if the ledger's table does not exist or is not available. `break_glass` as in `Situation`."""
+    up = Step(command=f"pulumi up --stack {environment}-{FOUNDATION}", why="creates it")
     relief = Step(
         command=f'rollback lambda --emergency --env {environment} --reason "…"',
         why="workaround until then",
@@ -110,18 +110,21 @@ def without_ledger(state: State, environment: str, break_glass: str = "") -> Adv
     )
     mend = Step(
         command=f'rollback ledger mend --env {environment} --reason "…"',
-        why="restores the entries and releases that the archive has",
+        why="restores entries and releases from the archive",
     )
-    again = Step(command=f"rollback status --env {environment}", why="once AWS answers again")
+    again = Step(command=f"rollback status --env {environment}", why="when AWS is available again")
     what, steps = {
-        State.NOT_DECLARED: ("Neither the ledger nor its archive is declared yet.", (up,)),
-        State.NO_LEDGER: ("The ledger's table does not exist; nothing was ever recorded.", (up, relief)),
+        State.NOT_DECLARED: ("Neither the ledger nor its archive exists yet.", (up,)),
+        State.NO_LEDGER: (
+            "The ledger's table does not exist, and nothing has been recorded yet.",
+            (up, relief),
+        ),
         State.LEDGER_LOST: (
-            "The ledger's table is gone, and its archive is not: restore it to a point in time, or declare an empty one.",
+            "The ledger's table was deleted, but its archive exists: restore the table to a point in time, or create an empty one.",
             (up, mend, relief),
         ),
         State.LEDGER_BEHIND: ("The ledger's table has lost entries that the archive has.", (mend, relief)),
-    }.get(state, ("The ledger does not answer.", (again, relief)))
+    }.get(state, ("The ledger is not available.", (again, relief)))
     return Advice(state=state, what=what, steps=steps)
 
 
@@ -131,13 +134,13 @@ def _ledger(situation: Situation) -> Iterator[Advice]:
     if situation.damaged:
         yield Advice(
             state=State.LEDGER_TAMPERED,
-            what=f"The ledger is not as this command wrote it: {situation.damaged[0]}",
+            what=f"The ledger was changed by something else than this command: {situation.damaged[0]}",
             steps=(audit,),
         )
     elif situation.trail:
         yield Advice(
             state=State.TRAIL_UNREADABLE,
-            what=f"The archive of the ledger cannot be read: {situation.trail}",
+            what=f"The ledger's archive cannot be read: {situation.trail}",
             steps=(audit,),
         )
 
@@ -145,23 +148,23 @@ def _ledger(situation: Situation) -> Iterator[Advice]:
 def _records(situation: Situation) -> Iterator[Advice]:
     for seen in situation.records:
         if seen.record.status is Status.STANDBY:
-            continue  # not urgent, or the first step of what is wrong
+            continue  # not urgent, or shown as a step elsewhere
         advice = for_record(seen)
         others = [lease for lease in situation.leases if lease.owner != seen.record.rollback_id]
         if advice.state in _LOCKING and any(lease.domain in seen.record.domains for lease in others):
-            continue  # who holds the lease comes first
+            continue  # the lease's holder comes first
         more: list[Step] = []
         if seen.record.status is Status.FAILED and advice.steps and seen.record.kind == Kind.ALIASES:
             more = _back(situation, _of(situation, seen.record.services))
         if advice.state is State.REVERTED:
             show = Commands.in_ledger(seen.record.rollback_id, situation.environment).show
-            more = [Step(command=show, why="says why it failed")]
+            more = [Step(command=show, why="shows why it failed")]
         if advice.steps or more:
             yield replace(advice, steps=(*advice.steps, *more))
 
 
 def _standbys(situation: Situation) -> Iterator[Advice]:
-    """What is to be approved, cannot be taken, or is being taken. What is ready asks for nothing."""
+    """Standbys that need an approval, cannot be taken, or are being taken. A ready standby needs no advice."""
     for seen in situation.records:
         idle = seen.can_be_taken and seen.life is Life.FREE
         if seen.record.status is Status.STANDBY and not idle:
@@ -171,7 +174,7 @@ def _standbys(situation: Situation) -> Iterator[Advice]:
 
 
 def ready(records: Iterable[RecordSeen]) -> Step | None:
-    """What is on standby and can be taken, as one command; None where nothing is."""
+    """The command that takes a ready standby; None if there is none."""
     return next((_take(seen.record) for seen in records if seen.can_be_taken), None)
 
 
@@ -183,7 +186,7 @@ def _leases(situation: Situation) -> Iterator[Advice]:
 
 
 def for_lease(lease: LeaseSeen, environment: str) -> Advice:
-    """What to type where a lease is held for no record that could be resumed."""
+    """What to type if a lease is held without a record that could be resumed."""
     who = f"{lease.owner} ({lease.holder or 'unknown'})"
     if lease.life is Life.RUNNING:
         return Advice(
@@ -193,7 +196,7 @@ def for_lease(lease: LeaseSeen, environment: str) -> Advice:
         )
     return Advice(
         state=State.ORPHANED,
-        what=f"{who} is dead, holds the lease on {lease.domain}, and left nothing that could be resumed.",
+        what=f"{who} has crashed, still holds the lease on {lease.domain}, and left nothing to resume.",
         steps=(Step(command=f"rollback abort {lease.owner} --env {environment}", why="releases the lease"),),
     )
 
@@ -204,7 +207,7 @@ def _of(situation: Situation, names: Iterable[str]) -> list[ServiceSeen]:
 
 
 def _busy(situation: Situation) -> set[str]:
-    """The services whose aliases a record is at, or has left half-way."""
+    """The services whose aliases a record is changing, or has left half-way."""
     aliases = {Kind.ALIASES, Kind.FULL}
     under_way = (Status.IN_PROGRESS, Status.FAILED)
     if any(lease.domain == "aliases" for lease in situation.leases):
@@ -234,7 +237,7 @@ def _services(situation: Situation) -> Iterator[Advice]:
     keep = _keep(situation)
     back = _ways(situation, wrong)
     missing = [one.name for service in wrong for one in service.functions if one.version is None]
-    # A release is recorded under the leases of all that it is made of.
+    # Recording a release needs the leases of all its parts.
     steps = [*([_record(situation, keep)] if keep and not situation.leases else []), *back]
     drifted = any(one.drifted for service in situation.services for one in service.functions)
     if not drifted and not busy and not situation.damaged and (take := ready(situation.records)):
@@ -247,27 +250,27 @@ def _services(situation: Situation) -> Iterator[Advice]:
         yield Advice(
             state=state,
             what=what,
-            steps=(Step(command=f"pulumi up --stack {env}", why="declares the aliases"),),
+            steps=(Step(command=f"pulumi up --stack {env}", why="creates the aliases"),),
         )
     else:
         yield _nothing_older(situation, wrong, what)
 
 
 def _nothing_older(situation: Situation, wrong: Sequence[ServiceSeen], what: str) -> Advice:
-    """No release is free to go back to: which ones are in the way of that, and what would be an exception."""
+    """No release can be rolled back to: the reasons, and the possible exception."""
     names = {service.name for service in wrong}
     bad = [release.version for release in situation.releases]
     bad = [version for version in bad if any((name, version) in situation.bad for name in names)]
     why = [
         *([f"{some(bad)}: quarantined, or failed in verification"] if bad else []),
-        *dict.fromkeys(f"{one.below} is older, and {one.floor}" for one in wrong if one.below),
+        *dict.fromkeys(f"{one.below} is older, but {one.floor}" for one in wrong if one.below),
     ]
     instead = [replace(service, good=service.below or None) for service in wrong]
     below = [
         replace(
             step,
             command=step.command.replace(' --reason "…"', ' --allow-below --reason "…"'),
-            why="an exception that is recorded and approved",
+            why="as an exception, which is recorded and needs approval",
         )
         for step in _back(situation, instead)
     ]
@@ -275,29 +278,28 @@ def _nothing_older(situation: Situation, wrong: Sequence[ServiceSeen], what: str
     in_the_way = f" ({'; '.join(why)})" if why else ""
     return Advice(
         state=State.NOTHING_OLDER,
-        what=f"{what} No recorded release is left to roll back to{in_the_way}: deploy one that fixes it, and "
-        "record it.",
+        what=f"{what} There is no recorded release to roll back to{in_the_way}: deploy a fix and record it.",
         steps=(look, *below),
     )
 
 
 def _never_recorded(situation: Situation) -> Advice:
-    """No release is recorded; `pulumi up` comes first where there are no aliases."""
+    """No release is recorded; without aliases, `pulumi up` comes first."""
     env = situation.environment
     if all(one.version is None for service in situation.services for one in service.functions):
-        up = Step(command=f"pulumi up --stack {env}", why="declares the aliases")
+        up = Step(command=f"pulumi up --stack {env}", why="creates the aliases")
         return Advice(
             state=State.NOT_DECLARED, what="No function of this environment has its alias yet.", steps=(up,)
         )
     record = Step(
         command=f"rollback release record --env {env} --version v1.0.0 --commit HEAD",
-        why="by the version and the commit that are deployed",
+        why="with the version and the commit that are deployed",
         by=situation.deployer,
         barred=True,
     )
     return Advice(
         state=State.NO_RELEASE,
-        what="No release is recorded: there is nothing to go back to.",
+        what="No release is recorded, so there is nothing to roll back to.",
         steps=(record,),
     )
 
@@ -311,18 +313,18 @@ def _wrong(service: ServiceSeen, situation: Situation) -> bool:
 
 
 def _bad_at(service: ServiceSeen, situation: Situation) -> set[str]:
-    """The releases that are deployed of a service by the ledger, of all of it or of a function, and must not be."""
+    """The bad releases that are deployed of a service or one of its functions, according to the ledger."""
     at = {service.deployed, *(one.release for one in service.functions)}
     return {version for version in at if version and (service.name, version) in situation.bad}
 
 
 def _at(service: ServiceSeen) -> set[str]:
-    """The releases that a service's drifted functions are at, as far as any has their version."""
+    """The releases that match the versions of a service's drifted functions."""
     return {release for one in service.functions if one.drifted for release in one.releases}
 
 
 def _drift(wrong: Sequence[ServiceSeen], situation: Situation) -> tuple[State, str]:
-    """What the wrong services have in common: the state, and a sentence."""
+    """The common state of the wrong services, and a sentence."""
     drifted = [(service, one) for service in wrong for one in service.functions if one.drifted]
     bad = {
         release
@@ -334,29 +336,29 @@ def _drift(wrong: Sequence[ServiceSeen], situation: Situation) -> tuple[State, s
     if not drifted:
         unknown = [service.name for service in wrong if service.deployed is None]
         if unknown:
-            return State.DRIFT, f"It is not known which release {some(unknown)} is at."
+            return State.DRIFT, f"It is unknown which release is deployed for {some(unknown)}."
         at = sorted({version for service in wrong for version in _bad_at(service, situation)})
         return (
             State.QUARANTINED,
-            f"{some([s.name for s in wrong])}: {', '.join(at)} is deployed, and is quarantined.",
+            f"{some([s.name for s in wrong])}: {', '.join(at)} is deployed, but quarantined.",
         )
     if bad:
         return (
             State.DRIFT_TO_QUARANTINED,
-            f"Deployed is {', '.join(sorted(bad))}, which is quarantined or failed in verification: {names}.",
+            f"{', '.join(sorted(bad))} is deployed, but quarantined or failed in verification: {names}.",
         )
     at = sorted({release for _, one in drifted for release in one.releases})
     if at and all(one.releases for _, one in drifted):
         return (
             State.DRIFT_TO_RECORDED,
-            f"Deployed is {', '.join(at)}, and that is not what was recorded last: {names}.",
+            f"{', '.join(at)} is deployed, which is not the release that was recorded last: {names}.",
         )
-    what = f"What is deployed is in no recorded release: {names}. To keep it, record it (rollback release record)."
+    what = f"The deployed versions are not in any recorded release: {names}. To keep them, record them (rollback release record)."
     return State.DRIFT, what
 
 
 def _keep(situation: Situation) -> ReleaseSeen | None:
-    """The newest release that all functions are at and that may stay; None where there is none."""
+    """The newest good release that all functions are at; None if there is none."""
     functions = [one for service in situation.services for one in service.functions]
     if not any(one.drifted for one in functions):
         return None
@@ -384,11 +386,11 @@ def _record(situation: Situation, release: ReleaseSeen) -> Step:
 
 
 def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
-    """The ways on from what is wrong: to what was recorded last, and, where nobody knows whether just that is bad, to
-    before it, which is the rollback that there would be without the drift.
+    """The possible rollbacks: to what was recorded last, and, if that may be the bad release, to
+    the one before it, as without drift.
 
-    Where somebody has begun by hand to go to before a release that is new, that comes first: what was recorded last would
-    bring back what they moved away from.
+    If somebody has manually started to go back from a new release, the older one comes first: the newest one
+    is what they want to leave.
     """
     drifted = [service for service in wrong if any(one.drifted for one in service.functions)]
     moved = {(service.name, release) for service in drifted for release in _at(service)}
@@ -396,7 +398,7 @@ def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
         return _back(situation, wrong)
     ages = {release.version: release.age for release in situation.releases}
     ago = _ago([ages.get(service.good or "") for service in drifted])
-    to_last = _back(situation, wrong, f"to go to {{}}, which was recorded last{ago}")
+    to_last = _back(situation, wrong, f"to roll back to {{}}, which was recorded last{ago}")
     suspect = {service.deployed for service in drifted if service.good == service.deployed}
     before = [
         replace(service, good=service.older, lacking=service.older_lacking)
@@ -408,7 +410,11 @@ def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
     }
     begun = all(_begun(service, ages.get(service.deployed or "")) for service in drifted)
     last = some(sorted(filter(None, suspect)))
-    why = "to go to {}, as was begun by hand" if begun else f"to go to {{}}, should {last} be bad"
+    why = (
+        "to roll back to {}, as somebody started manually"
+        if begun
+        else f"to roll back to {{}}, if {last} is bad"
+    )
     to_before = (
         _back(situation, [service for service in before if service.good in to_move], why) if to_last else []
     )
@@ -416,14 +422,14 @@ def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
 
 
 def _begun(service: ServiceSeen, age: float | None) -> bool:
-    """Whether all that was moved of a service by hand was moved to before the release that is deployed, which is new."""
+    """Whether all manual changes of a service went to versions before its deployed release, which is new."""
     by_hand = [one for one in service.functions if one.drifted]
     new = age is not None and age <= _FRESH and service.good == service.deployed
     return new and all(service.older in one.releases for one in by_hand)
 
 
 def _ago(ages: Sequence[float | None]) -> str:
-    """How long ago the newest of them was, in words with a comma before; empty where that is not known."""
+    """How long ago the newest of them was, with a comma before; empty if unknown."""
     known = [age for age in ages if age is not None]
     if not known:
         return ""
@@ -434,9 +440,11 @@ def _ago(ages: Sequence[float | None]) -> str:
     return f", {minutes:.0f} min ago"
 
 
-def _back(situation: Situation, services: Sequence[ServiceSeen], why: str = "to go back to {}") -> list[Step]:
-    """A rollback of services to the newest release that is good for them: one command for each such release, which `why`
-    names.
+def _back(
+    situation: Situation, services: Sequence[ServiceSeen], why: str = "to roll back to {}"
+) -> list[Step]:
+    """Rolls services back to their newest good release: one command per release, with its name in
+    `why`.
     """
     steps: list[Step] = []
     for to in dict.fromkeys(service.good for service in services if service.good):
@@ -470,7 +478,7 @@ def _back(situation: Situation, services: Sequence[ServiceSeen], why: str = "to 
 
 
 def _unless_frozen(advice: Advice, frozen: Freeze, environment: str) -> Advice:
-    """The same, where somebody else's freeze keeps some of its steps from being taken."""
+    """Adds unfreeze to advice with steps that somebody else's freeze forbids."""
     if not any(step.barred for step in advice.steps):
         return advice
     thaw = Step(
@@ -490,21 +498,23 @@ def _as_recorded(situation: Situation) -> Advice:
         for release in (service.deployed, *(one.release or service.deployed for one in service.functions))
     }
     if len(at) > 1:
-        return Advice(state=State.MIXED, what="All is as recorded; services are at different releases.")
-    return Advice(state=State.HEALTHY, what="All is as recorded: there is nothing to do.")
+        return Advice(
+            state=State.MIXED, what="Everything is as recorded; services are at different releases."
+        )
+    return Advice(state=State.HEALTHY, what="Everything is as recorded: there is nothing to do.")
 
 
 # -- a record ------------------------------------------------------------------------------------------------
 
 
 def for_record(seen: RecordSeen, commands: Commands | None = None) -> Advice:
-    """What to type next for one record; `commands` where it is not in the ledger."""
+    """What to type next for one record; `commands` if it is not in the ledger."""
     record = seen.record
     do = commands or Commands.in_ledger(record.rollback_id, record.environment)
     what = f"{record.rollback_id}, {record.from_version or 'unknown'} → {record.to_version}"
     if record.status in (Status.PLANNED, *WAITING, Status.IN_PROGRESS) and seen.life is Life.RUNNING:
-        watch = Step(command=do.show, why="how far it is")
-        return Advice(state=State.RUNNING, what=f"{what} is under way.", steps=(watch,))
+        watch = Step(command=do.show, why="shows its progress")
+        return Advice(state=State.RUNNING, what=f"{what} is running.", steps=(watch,))
     if record.status in (Status.PLANNED, *WAITING):
         return (_on_standby if record.status is Status.STANDBY else _waiting)(seen, do, what)
     if record.status is Status.IN_PROGRESS:
@@ -517,9 +527,9 @@ def for_record(seen: RecordSeen, commands: Commands | None = None) -> Advice:
 
 
 def next_for(record: Record, commands: Commands | None = None, *, way_back: bool = True) -> str:
-    """What to type next for a record of which no more is known; where nothing is to be done, how to look at it.
+    """What to type next for a record, without other information; if nothing is to be done, how to show it.
 
-    A standby is taken: where it still has to be approved, the verb that takes it says so.
+    For a standby it is `take`, which reports a missing approval.
     """
     required: Policy = "none" if record.status is Status.STANDBY else "identity"
     seen = RecordSeen(record=record, life=Life.INTERRUPTED, way_back=way_back, required=required)
@@ -528,7 +538,7 @@ def next_for(record: Record, commands: Commands | None = None, *, way_back: bool
 
 
 def once_approved(record: Record) -> str:
-    """What to type next for a record that somebody has just approved."""
+    """What to type next for a record that was just approved."""
     if record.status is Status.STANDBY:
         return str(replace(_take(record), why="when it is needed"))
     return f"rollback apply {record.rollback_id} --env {record.environment}"
@@ -537,23 +547,25 @@ def once_approved(record: Record) -> str:
 def _waiting(seen: RecordSeen, do: Commands, what: str) -> Advice:
     record = seen.record
     name, digest, env = record.rollback_id, record.digest[:16], record.environment
-    abort = Step(command=do.undo, why="to give it up")
+    abort = Step(command=do.undo, why="to cancel it")
     apply = Step(
         command=f"rollback apply {name} --env {env}",
-        why="to carry it out",
+        why="to apply it",
         barred=True,
     )
     if seen.outdated or seen.damaged:
-        why = seen.outdated or "it is not as this command wrote it"
+        why = seen.outdated or "it was changed by something else than this command"
         return Advice(
             state=State.OUTDATED,
-            what=f"{what} waits, and cannot be carried out: {why}.",
+            what=f"{what} is waiting, but cannot be applied any more: {why}.",
             steps=(replace(abort, why="then plan again"),),
         )
     if seen.required != "identity":
         apply = replace(apply, command=f"rollback apply {name} --digest {digest} --env {env}")
         return Advice(
-            state=State.AWAITING_CONFIRMATION, what=f"{what} waits to be confirmed.", steps=(apply, abort)
+            state=State.AWAITING_CONFIRMATION,
+            what=f"{what} is waiting for confirmation.",
+            steps=(apply, abort),
         )
     if seen.approval is not None:
         return Advice(
@@ -563,7 +575,9 @@ def _waiting(seen: RecordSeen, do: Commands, what: str) -> Advice:
         command=f"rollback approve {name} --digest {digest} --env {env}",
         by=f"by another person{f' under {seen.approver}' if seen.approver else ''}",
     )
-    return Advice(state=State.AWAITING_APPROVAL, what=f"{what} waits for approval.", steps=(approve, abort))
+    return Advice(
+        state=State.AWAITING_APPROVAL, what=f"{what} is waiting for approval.", steps=(approve, abort)
+    )
 
 
 def _on_standby(seen: RecordSeen, do: Commands, what: str) -> Advice:
@@ -572,9 +586,9 @@ def _on_standby(seen: RecordSeen, do: Commands, what: str) -> Advice:
     if seen.ended:
         return Advice(state=State.EXPIRED, what=f"{what} is no longer on standby: {seen.ended}.")
     if seen.outdated or seen.damaged:
-        why = seen.outdated or "it is not as this command wrote it"
+        why = seen.outdated or "it was changed by something else than this command"
         return Advice(
-            state=State.OUTDATED, what=f"{what} is on standby, and cannot be taken: {why}.", steps=(abort,)
+            state=State.OUTDATED, what=f"{what} is on standby, but cannot be taken: {why}.", steps=(abort,)
         )
     if not seen.approved:
         approve = Step(
@@ -583,7 +597,9 @@ def _on_standby(seen: RecordSeen, do: Commands, what: str) -> Advice:
             why=f"to have it ready until {record.standby_until}",
         )
         return Advice(
-            state=State.STANDBY, what=f"{what} is on standby, once it is approved.", steps=(approve, abort)
+            state=State.STANDBY,
+            what=f"{what} will be on standby after it is approved.",
+            steps=(approve, abort),
         )
     return Advice(
         state=State.STANDBY,
@@ -595,7 +611,7 @@ def _on_standby(seen: RecordSeen, do: Commands, what: str) -> Advice:
 def _take(record: Record) -> Step:
     return Step(
         command=f'rollback standby take --env {record.environment} --reason "…"',
-        why=f"to go back to {record.to_version}, as it is prepared",
+        why=f"to roll back to {record.to_version} with the prepared plan",
         barred=True,
     )
 
@@ -607,9 +623,11 @@ def _stopped(seen: RecordSeen, do: Commands, what: str) -> Advice:
         return Advice(state=State.LEDGER_TAMPERED, what=f"{what} is damaged.", steps=(undo,))
     if seen.undoing:
         undo = replace(undo, why="to finish undoing it")
-        return Advice(state=State.UNDO_FAILED, what=f"{what} was being undone.", steps=(undo,))
+        return Advice(state=State.UNDO_FAILED, what=f"{what} is partly undone.", steps=(undo,))
     state, how = (
-        (State.DEAD, "its process is dead") if seen.life is Life.DEAD else (State.INTERRUPTED, "interrupted")
+        (State.DEAD, "its process has crashed")
+        if seen.life is Life.DEAD
+        else (State.INTERRUPTED, "interrupted")
     )
     return Advice(state=state, what=f"{what}: {how}.", steps=(_resume(do, "to finish it"), *_undo(seen, do)))
 
@@ -622,19 +640,19 @@ def _failed(seen: RecordSeen, do: Commands, what: str) -> Advice:
         again = Step(command=do.undo, why="to try again to undo it")
         return Advice(state=State.UNDO_FAILED, what=f"{what} could not be undone.", steps=(again,))
     if record.verification:
-        # What is not deleted yet can be deleted again; what was moved is only looked at again.
-        verify = Step(command=do.verify, why="once the cause is fixed")
+        # Remaining versions can be deleted by a resume; aliases are only verified again.
+        verify = Step(command=do.verify, why="after fixing the cause")
         if record.kind == Kind.PRUNE:
             verify = _resume(do, "to try again")
         return Advice(
             state=State.NOT_VERIFIED,
-            what=f"{what} was carried out, and verification failed.",
+            what=f"{what} is done, but its verification failed.",
             steps=(verify, *_undo(seen, do)),
         )
     return Advice(
         state=State.FAILED,
         what=f"{what} failed half-way.",
-        steps=(_resume(do, "to go on"), *_undo(seen, do)),
+        steps=(_resume(do, "to continue"), *_undo(seen, do)),
     )
 
 
@@ -643,10 +661,10 @@ def _resume(do: Commands, why: str) -> Step:
 
 
 def _undo(seen: RecordSeen, do: Commands) -> tuple[Step, ...]:
-    """The way back, where there is one."""
+    """The undo, if there is one."""
     if not seen.way_back:
         return ()
     record = seen.record
     pruned = record.kind == Kind.PRUNE
-    why = "to leave it at that" if pruned else f"to go back to {record.from_version or 'where it began'}"
+    why = "to stop it" if pruned else f"to return to {record.from_version or 'the state before it'}"
     return (Step(command=do.undo, why=why),)

@@ -1,4 +1,4 @@
-"""What is known of every alias at each moment of a rollback, computed from plan and journal. Pure."""
+"""The state of every alias during a rollback, computed from plan and journal. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rollback.model.record import DeployedVersion, Event
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Move:
-    """One function's alias: from which version, to which, and what must still hold.
+    """One function's alias: from which version, to which, and what must be unchanged.
 
     `revision_id` and `weights` (version → share of the traffic, 0 to 1) are the alias's as last known;
-    `revision_id` is None only where a plan is refused anyway. `code_sha256` is the target version's.
+    `revision_id` is only None in refused plans. `code_sha256` is the target version's.
     `provisioned` is the number of provisioned concurrent executions on the alias.
     """
 
@@ -39,10 +39,10 @@ class Move:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """What the journal records of one function.
+    """A function's state according to the journal.
 
     `version` and `weights` (version → share of the traffic, 0 to 1) are those to revert to. `doubtful`: one
-    of our writes got no answer, so it may or may not have been done.
+    of our writes had no response, so that it may have been done or not.
     """
 
     version: str
@@ -54,7 +54,7 @@ class State:
 
 
 def states(plan: Plan[Move], events: Iterable[Event]) -> dict[str, State]:
-    """What is known of every function after `events`, oldest first. Pure."""
+    """Every function's state after `events`, oldest first. Pure."""
     known = {
         step.function: State(version=step.from_version, weights=step.weights, revision=step.revision_id)
         for step in plan.steps
@@ -80,28 +80,28 @@ def states(plan: Plan[Move], events: Iterable[Event]) -> dict[str, State]:
 def drift(
     step: Move, state: State, version: str, weights: Mapping[str, float], *, ours: bool, back: bool
 ) -> str:
-    """How somebody else has changed an alias that is at `version` with `weights`; empty where it may be written. Pure.
+    """How somebody else has changed an alias that is at `version` with `weights`; empty if it may be written. Pure.
 
-    It may be where it is as it was planned, version and weights, or as we leave it; on a way `back` what we never
-    moved only where it began. `ours`: its description is that of a write of this record. That alone is not enough:
-    who changes only the weights leaves the description as it is.
+    It may be written if version and weights are as planned, or as we write them; in an undo (`back`) what we never
+    changed only if it is in its initial state. `ours`: its description is that of a write of this record. That is not enough:
+    somebody who only changes the weights does not change the description.
     """
     start, end = (state.version, dict(state.weights)), (step.to_version, dict[str, float]())
     places = [start] if back and not ours and not (state.moved or state.doubtful) else [start, end]
     if (version, dict(weights)) in places:
         return ""
     if version not in {place for place, _ in places}:
-        return f"somebody else moved it to version {version}"
+        return f"somebody else changed it to version {version}"
     return f"somebody else changed its weights: {shares(weights)}"
 
 
 def shares(weights: Mapping[str, float]) -> str:
-    """An alias's weights in words. Pure."""
+    """An alias's weights as text. Pure."""
     return ", ".join(f"{share:.0%} to version {to}" for to, share in weights.items()) or "none"
 
 
 def left_to_others(events: Iterable[Event]) -> set[str]:
-    """The functions that an undo has left alone because somebody else has changed them. Pure."""
+    """The functions that an undo did not change because somebody else has changed them. Pure."""
     left: set[str] = set()
     undoing = False
     for event in events:
@@ -112,7 +112,7 @@ def left_to_others(events: Iterable[Event]) -> set[str]:
 
 
 def deployed_versions(plan: Plan[Move], events: Iterable[Event]) -> dict[str, DeployedVersion]:
-    """Where a record left the aliases that it wrote. The code hash of a way back is not known: empty."""
+    """The final state of the aliases that a record wrote. After an undo the code hash is unknown: empty."""
     left: dict[str, DeployedVersion] = {}
     known = states(plan, events)
     for step in plan.steps:

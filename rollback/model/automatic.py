@@ -1,7 +1,7 @@
 """Whether an alarm takes the standby: one decision, for the guard and for `rollback watch`. Pure.
 
-An alarm's message is not believed: what decides is the alarm's state and history as CloudWatch has them, the ledger, and
-the environment's settings. In doubt nothing is taken. A release is rolled back so once at most.
+An alarm's message is not used: the decision depends on the alarm's state and history in CloudWatch, the ledger, and
+the environment's settings. In doubt nothing is taken. A release is rolled back this way at most once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ OK, RED, NO_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
 
 
 class Why(StrEnum):
-    """Why nothing is taken, in the order in which it is asked."""
+    """Why no standby is taken, in the order of the checks."""
 
     OFF = "OFF"
     TAKEN_ALREADY = "TAKEN_ALREADY"
@@ -35,8 +35,8 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """What the settings allow (`rollback.config.sections.Automatic`). `needs_approval`: another person approves what is
-    on standby, as always in production. `alarms` are the names of alarms that may take it, `bake_minutes` how long
+    """What the settings allow (`rollback.config.sections.Automatic`). `needs_approval`: another person must approve a
+    standby, as always in production. `alarms` are the names of alarms that may take it, `bake_minutes` how long
     after a release.
     """
 
@@ -46,13 +46,13 @@ class Policy:
     needs_approval: bool = True
 
     def names(self, alarm: AlarmSeen) -> bool:
-        """Whether this alarm may take what is on standby."""
+        """Whether this alarm may take the standby."""
         return alarm.name in self.alarms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """An alarm's state from a moment on; `at` is ISO 8601 in UTC, `before` the state that it had until then."""
+    """An alarm's change of state; `at` is ISO 8601 in UTC, `before` the state before it."""
 
     at: str
     state: str
@@ -61,8 +61,8 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlarmSeen:
-    """One alarm as CloudWatch has it now. `since` is when its state last changed, `changes` are those that it went through
-    recently, the newest first. `reason` is CloudWatch's own.
+    """One alarm's state in CloudWatch. `since` is when its state last changed, `changes` are its
+    recent changes, newest first. `reason` is CloudWatch's.
     """
 
     name: str
@@ -74,7 +74,7 @@ class AlarmSeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseSeen:
-    """The release that was recorded last: its entry's id, its version, and when."""
+    """The newest release: its entry's id, version and time."""
 
     id: str
     version: str
@@ -83,8 +83,8 @@ class ReleaseSeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StandbySeen:
-    """The newest standby of that release. `ended` says in words why it has ended, `approved` that somebody else has
-    approved it, by an approval that holds now.
+    """The newest standby of that release. `ended` is why it is no longer valid, `approved` whether somebody else has
+    approved it, with an approval that is valid now.
     """
 
     rollback_id: str
@@ -95,9 +95,9 @@ class StandbySeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """All that decides. `frozen` says in words who has frozen the environment; `taken` is the
-    record by which a standby of this release was taken already, no matter who took it; `services_at` is the release that all services
-    are at by the ledger, empty where they are at several.
+    """All facts for the decision. `frozen` is who has frozen the environment; `taken` is the
+    record by which a standby of this release was already taken, by anybody; `services_at` is the release that all services
+    are at according to the ledger, empty if they are at several.
     """
 
     policy: Policy
@@ -111,7 +111,7 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Take:
-    """The standby is to be taken, for this alarm."""
+    """Take the standby, for this alarm."""
 
     rollback_id: str
     alarm: str
@@ -120,7 +120,7 @@ class Take:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Nothing:
-    """Nothing is to be taken: why, and the alarm that it is about, if one is."""
+    """Do not take a standby: the reason, and the alarm, if any."""
 
     code: Why
     reason: str
@@ -131,16 +131,16 @@ Decision = Take | Nothing
 
 
 def decide(facts: Facts) -> Decision:
-    """What is to be done about the alarms that there are."""
+    """Decides whether to take the standby."""
     release = facts.release
     if (why := _nothing_at_all(facts)) is not None or release is None:
         return why or Nothing(code=Why.NO_RELEASE, reason="no release is recorded")
     red = [alarm for alarm in facts.alarms if alarm.state == RED]
     named = [alarm for alarm in red if facts.policy.names(alarm)]
     if not red:
-        return Nothing(code=Why.NOT_RED, reason="none of the alarms that may take it is red")
+        return Nothing(code=Why.NOT_RED, reason="none of the alarms that may take it is in ALARM")
     if not named:
-        why_not = f"the settings do not name {red[0].name} among the alarms that may take it"
+        why_not = f"{red[0].name} is not one of the alarms that may take it"
         return Nothing(code=Why.NOT_NAMED, reason=why_not, alarm=red[0].name)
     judged = [_judged(alarm, release, facts.policy.bake_minutes) for alarm in named]
     because = next((alarm for alarm, other in zip(named, judged, strict=True) if other is None), None)
@@ -150,29 +150,29 @@ def decide(facts: Facts) -> Decision:
 
 
 def _nothing_at_all(facts: Facts) -> Nothing | None:
-    """Why no alarm could take anything; None where one could."""
+    """Why no alarm could take a standby; None if one could."""
     policy, release = facts.policy, facts.release
     if not policy.takes:
-        return Nothing(code=Why.OFF, reason="no alarm may take anything here (the setting `automatic.takes`)")
+        return Nothing(code=Why.OFF, reason="no alarm may take a standby here (setting `automatic.takes`)")
     if release is not None and facts.taken:
         return Nothing(
-            code=Why.TAKEN_ALREADY, reason=f"{facts.taken} was taken for {release.version} already"
+            code=Why.TAKEN_ALREADY, reason=f"{facts.taken} was already taken for {release.version}"
         )
     if release is not None and facts.services_at != release.version:
         return Nothing(
             code=Why.NOT_THIS_RELEASE,
-            reason=f"{release.version} was recorded last, and {facts.services_at or 'several releases'} is deployed",
+            reason=f"{release.version} is the newest release, but {facts.services_at or 'several releases'} is deployed",
         )
     return None
 
 
 def _of_red(facts: Facts, release: ReleaseSeen, alarm: AlarmSeen) -> Decision:
-    """What is to be done about an alarm that went red because of the release."""
+    """Decides about an alarm that went off because of the release."""
     standby, name = facts.standby, alarm.name
     if facts.frozen:
         return Nothing(code=Why.FROZEN, reason=f"the environment is frozen: {facts.frozen}", alarm=name)
     if standby is None or standby.release != release.id:
-        reason = f"nothing is on standby for {release.version}"
+        reason = f"there is no standby for {release.version}"
         return Nothing(code=Why.NO_STANDBY, reason=reason, alarm=name)
     if standby.ended:
         reason = f"{standby.rollback_id} is no longer on standby: {standby.ended}"
@@ -180,29 +180,29 @@ def _of_red(facts: Facts, release: ReleaseSeen, alarm: AlarmSeen) -> Decision:
     if facts.policy.needs_approval and not standby.approved:
         reason = f"nobody has approved {standby.rollback_id}"
         return Nothing(code=Why.NOT_APPROVED, reason=reason, alarm=name)
-    reason = f"alarm {name} is red since {alarm.since}, after {release.version}"
+    reason = f"alarm {name} is in ALARM since {alarm.since}, after {release.version}"
     return Take(rollback_id=standby.rollback_id, alarm=name, reason=reason)
 
 
 def _judged(alarm: AlarmSeen, release: ReleaseSeen, minutes: int) -> Nothing | None:
-    """Why a red alarm says nothing of the release; None where it does. One that comes and goes is red now for what it was
-    red for before.
+    """Why an alarm is not attributed to the release; None if it is. A flapping alarm goes off again for its earlier
+    cause.
     """
     name, version = alarm.name, release.version
     if alarm.since <= release.at or _red_before(alarm, release.at, minutes):
-        reason = f"it was red before {version} was recorded, or within {minutes} minutes of that"
+        reason = f"it was in ALARM when {version} was recorded, or in the {minutes} minutes before that"
         return Nothing(code=Why.RED_BEFORE, reason=reason, alarm=name)
     if not alarm.changes:
-        reason = f"CloudWatch has no state of it from before {version}"
+        reason = f"CloudWatch does not have its state before {version}"
         return Nothing(code=Why.HISTORY_UNKNOWN, reason=reason, alarm=name)
     if _later(release.at, minutes) < alarm.since:
-        reason = f"it is red since {alarm.since}, more than {minutes} minutes after {version}"
+        reason = f"it is in ALARM since {alarm.since}, more than {minutes} minutes after {version}"
         return Nothing(code=Why.AFTER_BAKE, reason=reason, alarm=name)
     return None
 
 
 def _red_before(alarm: AlarmSeen, released: str, minutes: int) -> bool:
-    """Whether an alarm was red when a release was recorded, or at any time in the minutes before that."""
+    """Whether an alarm was in ALARM when a release was recorded, or in the `minutes` before that."""
     start = _later(released, -minutes)
     state = next((change.before for change in sorted(alarm.changes, key=_at)), OK)
     for change in sorted(alarm.changes, key=_at):

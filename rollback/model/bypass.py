@@ -1,7 +1,7 @@
-"""What invokes a function past the alias that a rollback moves. Pure.
+"""What invokes a function without the alias that a rollback updates. Pure.
 
-A rollback moves one alias. What names a function without it (`…:function:NAME`, which is `$LATEST`), or a version by its
-number, goes on invoking the same code. An alias of another name is somebody's choice, and is left alone.
+A rollback updates one alias. Callers of a function without it (`…:function:NAME`, which is `$LATEST`), or of a version by
+number, keep invoking the same code. Other aliases are deliberate, and are not reported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NAME = re.compile(
 
 
 class Invoker(StrEnum):
-    """What invokes a function, or tells another one to."""
+    """The kinds of callers, and of settings with a function's name."""
 
     MAPPING = "event source mapping"
     REST_API = "REST API"
@@ -37,9 +37,9 @@ class Invoker(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
-    """Something that names a function: which `kind` of thing, its name in `source`, and the `text` that names it.
+    """A reference to a function: its `kind`, the referrer's name in `source`, and the `text` with the function's name.
 
-    `own` is the function that it is a setting of: that one's own name there says who it is.
+    `own` is the function that the setting belongs to: its own name in it is not a call.
     """
 
     kind: Invoker
@@ -50,7 +50,7 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bypass:
-    """Something that invokes `function` past its alias: by `qualifier` (`$LATEST`, `7`), or by none, where that is empty."""
+    """Something that invokes `function` without its alias: with `qualifier` (`$LATEST`, `7`), or unqualified, if that is empty."""
 
     kind: Invoker
     source: str
@@ -65,7 +65,7 @@ class Bypass:
 def bypasses(
     references: Iterable[Reference], functions: Collection[str], region: str, account: str
 ) -> tuple[Bypass, ...]:
-    """Those of `references` that name one of `functions` (of one region and account) by no alias, each once, in order."""
+    """Those of `references` that refer to one of `functions` (of one region and account) without an alias; unique and sorted."""
     found = {
         Bypass(kind=one.kind, source=one.source, function=function, qualifier=qualifier): None
         for one in references
@@ -76,11 +76,11 @@ def bypasses(
 
 
 def _named(reference: Reference, region: str, account: str) -> Iterator[tuple[str, str]]:
-    """The functions that a text names, each with its qualifier."""
+    """The functions in a text, each with its qualifier."""
     for arn in _ARN.finditer(reference.text):
         if (arn["region"], arn["account"]) == (region, account):
             yield arn["function"], arn["qualifier"] or ""
-    # Only a setting may have a bare name; in an ARN it is another service's resource.
+    # Only settings have bare names; in an ARN a bare name is another service's resource.
     name = _NAME.fullmatch(reference.text.strip()) if reference.kind is Invoker.VARIABLE else None
     if name is not None and name["function"] != reference.own and name["account"] in (None, account):
         yield name["function"], name["qualifier"] or ""

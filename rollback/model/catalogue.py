@@ -1,7 +1,7 @@
-"""Which services an account's functions make, and what each is called in them. Pure: it proposes, a person decides.
+"""Groups an account's functions into services, and names their entries. Pure: a proposal, about which a person decides.
 
-A function belongs to its CloudFormation stack, to a construct of its CDK path, to the value of a tag, or to what its
-name begins with. An entry is what a person calls it: `GetOrder` of `orders-prod-GetOrderFunction-1A2B3C4D5E6F`.
+A function belongs to its CloudFormation stack, to a construct of its CDK path, to the value of a tag, or to its
+name's prefix. An entry is its short name: `GetOrder` of `orders-prod-GetOrderFunction-1A2B3C4D5E6F`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _ALIKE = (
     ("preprod",),
     ("sandbox",),
 )
-# In this order: what is most often a tag's name for it.
+# Usual tag keys for a service, in order of preference.
 _SERVICE_TAGS = ("service", "component", "app", "application", "team")
-# CDK ends a logical id with eight digits of a hash; SAM and the Serverless Framework say what a function is.
+# Suffixes of logical ids: CDK's hash of eight digits; the words that SAM and the Serverless Framework append.
 _HASH = re.compile(r"(?<=[a-z0-9])[0-9A-F]{8}$")
 _KIND = re.compile(r"(?<=.)(?:LambdaFunction|Function|Lambda)$")
 _RESOURCE = "Resource"
@@ -37,7 +37,7 @@ _LONGEST = 63
 
 
 class By(StrEnum):
-    """What says to which service a function belongs."""
+    """How functions are grouped into services."""
 
     STACK = "stack"
     PATH = "path"
@@ -47,7 +47,7 @@ class By(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """Which functions are meant: all, or those of some stacks, of a beginning of their names, with a tag."""
+    """A selection of functions: all, or those of some stacks, with a prefix, or with a tag."""
 
     stacks: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
@@ -56,11 +56,11 @@ class Selection:
 
     @property
     def given(self) -> bool:
-        """Whether anything narrows it down."""
+        """Whether it is restricted."""
         return bool(self.stacks or self.prefixes or self.tags)
 
     def takes(self, function: FoundFunction) -> bool:
-        """Whether a function is among them. Of several stacks, beginnings or tags one is enough."""
+        """Whether a function is selected. One of several stacks, prefixes or tags is enough."""
         if function.name in self.excluded:
             return False
         return (
@@ -72,16 +72,16 @@ class Selection:
 
 
 def words(environment: str) -> tuple[str, ...]:
-    """How an environment may be called in names: `production` as `prod`, too."""
+    """The words for an environment in names: `production`, `prod`."""
     return next((alike for alike in _ALIKE if environment in alike), (environment,))
 
 
 def chosen(
     functions: Iterable[FoundFunction], environment: str, selection: Selection
 ) -> tuple[tuple[FoundFunction, ...], tuple[FoundFunction, ...]]:
-    """The functions of an environment, and those that were left out since their names say that they are another's.
+    """The functions of an environment, and those excluded because their names belong to another one.
 
-    Where somebody has narrowed it down, or no function's name says which environment is its own, none is left out.
+    With a restricted selection, or if no function's name contains this environment, none is excluded.
     """
     taken = [one for one in functions if selection.takes(one)]
     own, others = words(environment), [word for alike in _ALIKE for word in alike]
@@ -92,8 +92,8 @@ def chosen(
 
 
 def near(functions: Iterable[FoundFunction], known: Collection[str]) -> tuple[FoundFunction, ...]:
-    """The functions that are of a stack of those that are `known` by full name, or called as one of them but for the last
-    word: `orders-put` is near `orders-get`.
+    """The functions in a stack of the `known` ones (full names), or named like one of them except for the last
+    word: `orders-put` and `orders-get`.
     """
     every = tuple(functions)
     stacks = {one.stack for one in every if one.name in known and one.stack}
@@ -108,7 +108,7 @@ def _all_but_last(name: str) -> str:
 def ungrouped(
     functions: Sequence[FoundFunction], paths: Mapping[str, str], by: By, tag: str = ""
 ) -> tuple[str, ...]:
-    """The functions that have nothing of what is to say to which service they belong: `services` takes the next best."""
+    """The functions without what they should be grouped by: `services` uses the next best for them."""
     key = tag or _service_tag(functions)
     found: Callable[[FoundFunction], str] = {
         By.STACK: lambda one: one.stack,
@@ -120,19 +120,19 @@ def ungrouped(
 
 
 def unknown(functions: Iterable[FoundFunction], selection: Selection) -> tuple[str, ...]:
-    """The names to be left out that no function has."""
+    """The excluded names that no function has."""
     names = {one.name for one in functions}
     return tuple(one for one in selection.excluded if one not in names)
 
 
 def _construct(path: str) -> str:
-    """Stack/Construct/Function/Resource: the construct groups; of Stack/Function/Resource the stack does."""
+    """The group in a CDK path: the construct of Stack/Construct/Function/Resource, the stack of Stack/Function/Resource."""
     parts = path.split("/")
     return parts[1] if len(parts) > 3 else ""  # noqa: PLR2004 - as drawn above
 
 
 def of_another(functions: Iterable[FoundFunction], environment: str) -> str:
-    """The word for another environment that all these functions have in their names or their stacks'; empty where none is."""
+    """The word for another environment that all these functions have in their names or their stacks'; empty if there is none."""
     every, own = tuple(functions), words(environment)
     others = [word for alike in _ALIKE for word in alike if word not in own]
     if any(_says(one, own) for one in every):
@@ -145,7 +145,7 @@ def _says(function: FoundFunction, among: Collection[str]) -> bool:
 
 
 def _without(text: str, among: Iterable[str]) -> str:
-    """A name without these words, each between `-` or `_`."""
+    """A name without these words, separated by `-` or `_`."""
     for word in among:
         text = re.sub(rf"(?i)(^|[-_]){re.escape(word)}(?=$|[-_])", "", text)
     return text
@@ -160,7 +160,7 @@ def services(
     tag: str = "",
     known: Services | None = None,
 ) -> dict[str, dict[str, str]]:
-    """Services and their entries. `known` are those that keep theirs, by full name; new ones come after them."""
+    """Services and their entries. `known` functions (full names) keep theirs; new ones come after them."""
     kept = {service: dict(entries) for service, entries in (known or {}).items()}
     names = {name for entries in kept.values() for name in entries.values()}
     estate = _Estate(
@@ -182,7 +182,7 @@ def services(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Estate:
-    """Functions, and what says where each belongs. `own` are the words for their environment."""
+    """Functions, and how to group them. `own` are the words for their environment."""
 
     functions: Sequence[FoundFunction]
     paths: Mapping[str, str]
@@ -191,7 +191,7 @@ class _Estate:
 
     @property
     def best(self) -> By:
-        """What tells services apart: stacks where there are several, else what divides the one, else names."""
+        """The best grouping: by stack if there are several, else by what divides the one, else by names."""
         stacks = {one.stack for one in self.functions}
         tagged = {one.tags.get(self.tag, "") for one in self.functions}
         if "" in stacks:
@@ -205,7 +205,7 @@ class _Estate:
         return By.TAG if len(tagged) > 1 and "" not in tagged else By.STACK
 
     def service(self, function: FoundFunction, by: By) -> str:
-        """The service of a function, by the first of what there is of it."""
+        """The service of a function, by the first attribute that it has."""
         path = _construct(self.paths.get(function.name, ""))
         found = {By.PATH: path, By.STACK: function.stack, By.TAG: function.tags.get(self.tag, "")}
         order = () if by is By.PREFIX else (by, *(one for one in (By.STACK, By.TAG) if one is not by))
@@ -213,7 +213,7 @@ class _Estate:
         return _service_name(_without(text, self.own) if text else self._beginning(function))
 
     def _beginning(self, function: FoundFunction) -> str:
-        """The first word of a name that not all names begin with."""
+        """The first word of a name after the prefix of all names."""
         every = [_parts(one.name, self.own) for one in self.functions]
         mine, common = _parts(function.name, self.own), 0
         while all(len(each) > common + 1 for each in every) and len({each[common] for each in every}) == 1:
@@ -231,14 +231,14 @@ def _service_tag(functions: Sequence[FoundFunction]) -> str:
 
 
 def _service_name(text: str) -> str:
-    """Text as a service may be called."""
+    """Text as a valid service name."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-_")
     name = name if name[:1].isalpha() else f"s{name}"
     return f"{name}-functions" if name == "all" else name[:_LONGEST]
 
 
 def entry(function: FoundFunction, paths: Mapping[str, str], environment: str, service: str) -> str:
-    """What a person calls a function: CDK's construct, the template's logical id, or what its name alone has."""
+    """A function's entry: its CDK construct, the template's logical id, or the distinct part of its name."""
     parts = paths.get(function.name, "").split("/")
     if len(parts) > 1 and parts[-1] == _RESOURCE:
         named = parts[-2]
@@ -262,7 +262,7 @@ def _unique(wanted: str, service: str, name: str, taken: Collection[str]) -> str
 
 
 def common_alias(aliases: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
-    """The aliases that functions have, the one that most have first; of as many the first by its name."""
+    """The aliases of functions, most frequent first, then by name."""
     count: dict[str, int] = {}
     for one in aliases.values():
         for alias in one:
@@ -274,8 +274,8 @@ def common_alias(aliases: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
 class Difference:
     """How a catalogue and an account differ.
 
-    `new` and `gone` are as the setting `services`; `renamed` are entries whose full name is another now: service,
-    entry, what the catalogue has, what the account has. `without_alias` are new ones that are left out.
+    `new` and `gone` are as the setting `services`; `renamed` are entries whose full name has changed: service,
+    entry, name in the catalogue, name in the account. `without_alias` are new functions that are not added.
     """
 
     new: Services = field(default_factory=dict)
@@ -298,9 +298,9 @@ def difference(
     *,
     without_alias: Collection[str] = (),
 ) -> Difference:
-    """What of the catalogue is gone from the account (`existing` full names), and which `candidates` are new in it.
+    """The catalogue's functions missing in the account (`existing` full names), and the `candidates` that are new.
 
-    A function that CloudFormation has replaced is the same entry under another full name.
+    A function replaced by CloudFormation is the same entry with another full name.
     """
     gone = {
         service: left
@@ -336,12 +336,12 @@ def difference(
 
 
 def _alike(old: str, new: str) -> bool:
-    """Whether two names differ by what CloudFormation ends them with only."""
+    """Whether two names differ only by CloudFormation's suffix."""
     return old.rpartition("-")[0] == new.rpartition("-")[0]
 
 
 def updated(known: Services, what: Difference) -> dict[str, dict[str, str]]:
-    """The catalogue after a difference: entries keep their order, new ones come last, empty services go."""
+    """The catalogue after a difference: entries keep their order, new ones come last, empty services are removed."""
     changed = {(service, one): new for service, one, _, new in what.renamed}
     made = {
         service: {

@@ -1,7 +1,7 @@
-"""The text of the files by which another repository's CI calls the command, on GitHub and on GitLab. Pure.
+"""The CI files with which another repository calls this command, on GitHub and on GitLab. Pure.
 
-Both are pinned: the workflows, or the component, to a commit, and the command that they install to the same one, unless
-another source is named.
+Everything is pinned: the workflows, or the component, to a commit, and the installed command to the same one, unless
+another source is given.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _FROM = re.compile(
     r"(?P<path>[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+)@(?P<commit>[0-9a-f]{40})"
 )
 _HOSTS = {GITHUB: "github.com", GITLAB: "gitlab.com"}
-# A version, git's address of a commit, or a wheel's address, as `uv` and `pip` take them; no blank, quote or dollar, which
-# a script or YAML would read otherwise.
+# A version, a git URL with a commit, or a wheel's URL, as `uv` and `pip` accept them; no blank, quote or dollar, which
+# a script or YAML would interpret.
 _SOURCE = re.compile(
     r"[0-9][A-Za-z0-9.+!]*"
     r"|git\+(https|ssh|file)://[A-Za-z0-9_.:/@~%-]+@[0-9a-f]{40}"
@@ -33,7 +33,7 @@ _KINDS = ("lambda", "table")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pin:
-    """Where the workflows (the component) and the command come from: a repository at a commit, and what is installed."""
+    """The source of the workflows (the component): a repository at a commit; and what is installed."""
 
     host: str
     path: str
@@ -42,29 +42,29 @@ class Pin:
 
 
 def pin(system: str, text: str, source: str = "") -> Pin:
-    """`OWNER/NAME@SHA`, or with a host before it, as `system`'s own host is not meant; `source` is what is installed, by
-    default that very commit. Raises `UsageError` for what is not pinned, or could be read otherwise.
+    """Parses `OWNER/NAME@SHA`, with a host before it if it is not on `system`'s own host; `source` is what is installed, by
+    default that commit. Raises `UsageError` for something not pinned, or with unsafe characters.
     """
     found = _FROM.fullmatch(text)
     if found is None:
         raise UsageError(
             f"{text[:120]!a} is not a repository at a commit.",
             code=Code.OPTION_INVALID,
-            next=f"Where {DISTRIBUTION} is kept, and the commit to use: OWNER/NAME@SHA, all 40 digits of it.",
+            next=f"Use the repository of {DISTRIBUTION} and a commit with all 40 digits: OWNER/NAME@SHA.",
         )
     host, path, commit = found["host"] or _HOSTS[system], found["path"], found["commit"]
     if system == GITHUB and (found["host"] or path.count("/") != 1):
         raise UsageError(
-            f"{text[:120]!a} has no workflows that GitHub could call.",
+            f"{text[:120]!a} is not on github.com, so GitHub cannot call its workflows.",
             code=Code.OPTION_INVALID,
-            next="GitHub calls those of a repository of its own: OWNER/NAME@SHA.",
+            next="Use a repository on GitHub: OWNER/NAME@SHA.",
         )
     source = source or f"git+https://{host}/{path}@{commit}"
     if not _SOURCE.fullmatch(source):
         raise UsageError(
-            f"{source[:120]!a} is nothing that could be installed.",
+            f"{source[:120]!a} cannot be installed.",
             code=Code.OPTION_INVALID,
-            next="A version, a git address with a commit (git+https://…@SHA), or a wheel's address.",
+            next="Use a version, a git URL with a commit (git+https://…@SHA), or a wheel's URL.",
         )
     return Pin(host=host, path=path, commit=commit, source=source)
 
@@ -135,7 +135,7 @@ on:
         type: choice
         options: {environments}
 {inputs}      reason:
-        description: Why, in one line
+        description: The reason, on one line
         required: true
         type: string
 
@@ -149,7 +149,7 @@ jobs:
     uses: {workflow}
     permissions:
       contents: read # check out
-      id-token: write # take a role
+      id-token: write # assume a role
       actions: read # who reviewed this run, and whether another one has ended
     with:
       environment: ${{{{ inputs.environment }}}}
@@ -162,16 +162,16 @@ jobs:
 """
 _FUNCTIONS = """\
       target_version:
-        description: A release; empty for the previous one
+        description: The target release; empty for the previous one
         required: false
         type: string
       services:
-        description: Services, with commas between, or all
+        description: Services, separated by commas, or all
         required: false
         type: string
         default: all
       allow_below:
-        description: Below a release that must not be rolled back past, too; another person approves it
+        description: Allow rolling back past a release recorded with --not-below; needs another person's approval
         required: false
         type: boolean
         default: false
@@ -187,11 +187,11 @@ _TABLE = """\
         required: true
         type: string
       target:
-        description: "A time, before:ROLLBACK or release:V; restored:ROLLBACK for the cutover"
+        description: "A time, before:ID or release:VERSION; restored:ID for the cutover"
         required: true
         type: string
       cutover:
-        description: The second step
+        description: How to cut over (with restored:ID)
         required: false
         type: choice
         options: [none, copy-back, parameter]
@@ -223,7 +223,7 @@ on:
         type: choice
         options: {environments}
       version:
-        description: What to call what is deployed now
+        description: The version of the release that is deployed now
         required: true
         type: string
 
@@ -239,7 +239,7 @@ jobs:
     uses: {workflow}
     permissions:
       contents: read # check out
-      id-token: write # take a role
+      id-token: write # assume a role
     with:
       environment: ${{{{ inputs.environment }}}}
       version: ${{{{ inputs.version }}}}
@@ -249,22 +249,22 @@ jobs:
 """
 _GITLAB = """\
 # Written by `rollback init`. .gitlab-ci.yml includes it: include: {{local: .gitlab/rollback.yml}}
-# A pipeline is started with ROLLBACK_ENVIRONMENT and ROLLBACK_REASON; other jobs: if: $ROLLBACK_ENVIRONMENT == ""
+# Start a pipeline with ROLLBACK_ENVIRONMENT and ROLLBACK_REASON; other jobs need: if: $ROLLBACK_ENVIRONMENT == ""
 variables:
   ROLLBACK_ENVIRONMENT:
     value: ""
     options: {environments}
-    description: What to roll back; empty for no rollback
+    description: The environment to roll back; empty for no rollback
   ROLLBACK_KIND:
     value: lambda
     options: {kinds}
-    description: What is rolled back of it
+    description: What to roll back
   ROLLBACK_REASON:
     value: ""
-    description: Why, in one line
+    description: The reason, on one line
   ROLLBACK_TO:
     value: ""
-    description: A release; empty for the previous one
+    description: The target release; empty for the previous one
 
 include:
 {components}

@@ -1,4 +1,4 @@
-"""What is asked for as somebody types it, and what to type where it is refused. Pure."""
+"""A request as a command line, and what to type after a refusal. Pure."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _VERBS = {
     Kind.CUTOVER: "table",
     Kind.PRUNE: "prune",
 }
-# What a refusal's remedy says to add: an option, with its value.
+# An option with its value in a refusal's remedy.
 _OPTION = re.compile(r"--adopt-current|--(?:except|allow-destroy|to|cutover|keep) (?:'[^']*'|[^\s,;']+)")
 _ADOPT = "--adopt-current"
 _EXCEPT = "--except"
-# So many functions may be left out before what is left is no rollback of the release any more.
+# The most functions to exclude: with more, the rest would not be a rollback of the release.
 _LEFT_OUT = 5
 
 
@@ -36,7 +36,7 @@ def command_line(
     request: Request, environment: str, more: Iterable[str] = (), *, emergency: bool = False
 ) -> str:
     """`rollback lambda --env dev --to v1.1.0 --reason "…"`: the request with `more` options ("--except NAME"), of which
-    those that may be there once replace the request's own.
+    non-repeatable ones replace the request's own.
     """
     asked = stored(request)
     target = "--keep" if request.kind == Kind.PRUNE else "--to"
@@ -73,19 +73,19 @@ def command_line(
 def ways_past(
     refusals: Sequence[Refusal], request: Request, environment: str, *, emergency: bool = False
 ) -> str:
-    """What to type where a plan is refused, a line each: what lifts a refusal, and the request with what its remedies
-    add. Where they add nothing, how to see the plan once the cause is fixed.
+    """What to type if a plan is refused, one line each: commands of the remedies, and the request with the remedies'
+    options. Without any, how to see the plan after fixing the cause.
     """
     lines = [one.remedy for one in refusals if one.remedy.startswith("rollback ")]
     options = [_OPTION.findall(one.remedy) for one in refusals if not one.remedy.startswith("rollback ")]
     if options and all(options):
-        # The first option of each goes on in the way that was asked for, the last one leaves things out.
+        # The first option of a remedy keeps the requested scope, the last one excludes things.
         for choice in ([each[0] for each in options], [each[-1] for each in options]):
             left_out = [option for option in choice if option.startswith(_EXCEPT)]
             if len(left_out) <= _LEFT_OUT or not lines:
                 lines.append(command_line(request, environment, choice, emergency=emergency))
     elif options or not lines:
-        lines.append(f"{_dry_run(request, environment, emergency=emergency)}  # once that is fixed")
+        lines.append(f"{_dry_run(request, environment, emergency=emergency)}  # after fixing that")
     return "\n".join(dict.fromkeys(lines))
 
 
@@ -94,37 +94,37 @@ def _dry_run(request: Request, environment: str, *, emergency: bool = False) -> 
 
 
 def after(error: RollbackError, request: Request, environment: str, *, emergency: bool = False) -> str:
-    """What to type after an error of planning: as the error says, but where that takes the request to say it."""
+    """What to type after an error of planning: the error's `next`, or lines that need the request."""
     if error.code is Code.BELOW_FLOOR:
         below = command_line(request, environment, ["--allow-below"], emergency=emergency)
-        look = f"rollback release list --env {environment}  # name a newer one with --to\n"
-        return f"{'' if emergency else look}{below}  # an exception, which is recorded and approved"
+        look = f"rollback release list --env {environment}  # then use a newer one with --to\n"
+        return f"{'' if emergency else look}{below}  # as an exception, which is recorded and needs approval"
     if error.code is Code.NO_PREVIOUS and not emergency and not error.next.startswith("rollback "):
         if request.kind in (Kind.ALIASES, Kind.FULL):
             return (
-                f"rollback release list --env {environment}  # what there is: name one with --to V\n"
-                f"rollback release adopt --env {environment} --version V  # one of a time before the ledger"
+                f"rollback release list --env {environment}  # lists the releases; use one with --to V\n"
+                f"rollback release adopt --env {environment} --version V  # records a release older than the ledger"
             )
-        return f"rollback history --env {environment} --kind {request.kind}  # what was deployed: name one with --to COMMIT"
+        return f"rollback history --env {environment} --kind {request.kind}  # lists deployed commits; use one with --to COMMIT"
     return error.next
 
 
 def after_preparing(error: RollbackError, environment: str) -> str:
-    """The same of planning a standby, which takes no options of a plan: what is left is the rollback itself, or to look."""
+    """What to type after an error of planning a standby, which has no plan options: the rollback itself, or a list."""
     if error.code is Code.BELOW_FLOOR:
         below = command_line(AliasesRequest(), environment, ["--allow-below"])
         return (
-            f"{below}  # now, as an exception, which is recorded and approved\n"
-            f"rollback status --env {environment}  # what it can be rolled back to"
+            f"{below}  # now, as an exception, which is recorded and needs approval\n"
+            f"rollback status --env {environment}  # shows what it can be rolled back to"
         )
     if error.code is Code.NO_PREVIOUS:
-        return f"rollback release list --env {environment}  # what there is"
+        return f"rollback release list --env {environment}  # lists the releases"
     return error.next
 
 
 def without_unknown(request: Request, environment: str, unknown: str, known: Iterable[str]) -> str:
-    """What to type where `--except` names nothing that there is: the request with the nearest name; or, where none is near,
-    what shows all names.
+    """What to type if `--except` has an unknown name: the request with the most similar name; or, without one,
+    the command that shows all names.
     """
     names = list(known)
     near = [name for name in names if name.endswith(f"-{unknown}")]
@@ -133,4 +133,4 @@ def without_unknown(request: Request, environment: str, unknown: str, known: Ite
     rest = replace(request, without=left)  # type: ignore[call-arg] # a request that leaves out has the field
     if near:
         return command_line(rest, environment, [f"{_EXCEPT} {shlex.quote(near[0])}"])
-    return f"{_dry_run(rest, environment)}  # which names the functions"
+    return f"{_dry_run(rest, environment)}  # lists the functions"

@@ -1,4 +1,4 @@
-"""What to type for one record: by the ledger, or by an emergency's file. Pure."""
+"""The commands for one record, in the ledger or in an emergency's file. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Commands:
-    """What to type for one record, and where it is written: in the ledger, or in an emergency's file.
+    """The commands for one record, and where it is stored: in the ledger, or in an emergency's file.
 
-    `another` makes another rollback of its kind; `place` is where what was done can be read.
+    `another` starts another rollback of its kind; `place` names where its journal is.
     """
 
     resume: str
@@ -30,7 +30,7 @@ class Commands:
             verify=f"rollback verify {name}",
             another=f'rollback {verb} --env {environment} --reason "…"',
             show=f"rollback show {name}",
-            place="the record",
+            place="The record",
             ledger=True,
         )
 

@@ -1,7 +1,7 @@
-"""A plan made of plans: several kinds are rolled back under one plan, one digest and one record.
+"""A plan made of plans: several kinds are rolled back with one plan, one digest and one record.
 
-Each part's own plan is stored as JSON texts, in as many steps as needed; its events are the record's events
-that name the part.
+Each part's plan is stored as JSON texts, in as many steps as needed; its events are the record's events
+with the part's name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rollback.model.kind import Kind
 from rollback.model.plan import Plan, from_chunks, to_chunks
 from rollback.model.record import Event
 
-# In the order in which they are done: relief in seconds first.
+# In the order of execution: fast relief first.
 PARTS = {
     Kind.ALIASES: ("rollback.model.alias_moves", "Move"),
     Kind.STACK: ("rollback.model.resource_changes", "ResourceChange"),
@@ -26,7 +26,7 @@ PARTS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
-    """Piece `number` of a part's plan, as its text. `changing`: whether the part changes anything."""
+    """Piece `number` of the text of a part's plan. `changing`: whether the part changes anything."""
 
     part: str
     number: int
@@ -52,7 +52,7 @@ def pieces(plan: Plan[Any]) -> list[Piece]:
 
 
 def parts(plan: Plan[Any]) -> dict[str, Plan[Any]]:
-    """Kind → the plan of each part, in the order in which they are done; empty for a plan of one kind."""
+    """Kind → the plan of each part, in the order of execution; empty for a plan of one kind."""
     found: dict[str, Plan[Any]] = {}
     if plan.kind != Kind.FULL:
         return found
@@ -64,7 +64,7 @@ def parts(plan: Plan[Any]) -> dict[str, Plan[Any]]:
 
 
 def events_of(part: Plan[Any], events: Iterable[Event]) -> list[Event]:
-    """The events of one part, as its own target wrote them, and the failures of its own steps."""
+    """The events of one part, as its target wrote them, and the failures of its steps."""
     subjects = {step.subject for step in part.steps}
     found = []
     for event in events:

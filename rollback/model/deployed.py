@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Unknown(Enum):
-    """That it is not known what is deployed: nothing recorded it, or it was left half-way."""
+    """It is unknown what is deployed: nothing is recorded, or a rollback stopped half-way."""
 
     UNKNOWN = "unknown"
 
@@ -21,27 +21,27 @@ Deployed = str | Unknown
 
 
 def known(deployed: Mapping[str, Deployed]) -> dict[str, str]:
-    """Subject → version, of those that are known."""
+    """Subject → version, only for known ones."""
     return {subject: version for subject, version in deployed.items() if version is not UNKNOWN}
 
 
 def stored(deployed: Mapping[str, Deployed]) -> dict[str, str]:
-    """Subject → version, as the ledger stores it: unknown is an empty text."""
+    """Subject → version, as stored in the ledger: unknown is an empty text."""
     return {subject: "" if version is UNKNOWN else version for subject, version in deployed.items()}
 
 
 def read(version: str | None) -> Deployed:
-    """What the ledger stored, or did not."""
+    """Parses a stored version; empty or missing is unknown."""
     return version or UNKNOWN
 
 
 def apart(
     functions: Mapping[str, Deployed], services: Mapping[str, str], deployed: Mapping[str, Deployed]
 ) -> dict[str, str]:
-    """Function → its release, of those that are not at the release of their service: that service is mixed. Pure.
+    """Function → its release, for those not at the release of their service, which is then mixed. Pure.
 
     `functions` maps each function to its release, `services` to its service, `deployed` each service to its release.
-    Where either is unknown nothing is claimed.
+    Unknown ones are left out.
     """
     return {
         name: release

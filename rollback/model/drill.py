@@ -1,6 +1,6 @@
 """The data of a drill, and the summary table of the latest drills. Pure.
 
-A drill is stored in the timeline's partition, so that an interrupted one is found by a consistent read. Its
+A drill is stored in the timeline's partition, so that a consistent read finds an interrupted one. Its
 end is an entry of the timeline, whose hash covers the whole drill.
 """
 
@@ -19,7 +19,7 @@ from rollback.model.record import SCHEMA
 from rollback.model.release import as_item
 
 BEGUN, PASSED, FAILED = "BEGUN", "PASSED", "FAILED"
-# In the order of the table, which is that of the settings' budgets; the last has that of the first.
+# In the order of the table, which is that of the settings' budgets; the last one has the budget of the first.
 CODE, CONFIGURATION, INFRASTRUCTURE, FULL, TABLE, AUTOMATIC = (
     "code",
     "configuration",
@@ -32,7 +32,7 @@ SCENARIOS = (CODE, CONFIGURATION, INFRASTRUCTURE, FULL, TABLE, AUTOMATIC)
 NONE, FAILING, THROTTLED, KILLED = "none", "failing", "throttled", "killed"
 FAULTS = (NONE, FAILING, THROTTLED, KILLED)
 PREFIX = "DRILL#"
-# Drills are known by ULIDs.
+# The ids of drills are ULIDs.
 _RELEASE = re.compile(r"drill-[0-9A-HJKMNP-TV-Z]{26}")
 
 
@@ -41,9 +41,9 @@ class Drill:
     """A rehearsed rollback. `stood` is what was deployed before, as canonical JSON; `seq` the timeline's
     number then.
 
-    `seconds` run from the decision (of `automatic`, from the alarm's transition) to verified COMPLETE, without
-    `waited_seconds`, the time spent waiting for another person's approval; None where it did not come so far. `rollbacks` are the ids of the records that
-    were measured, `why` says what went wrong. `read_only` drills only planned.
+    `seconds` count from the decision (of `automatic`, from the alarm's transition) to verified COMPLETE, without
+    `waited_seconds`, the time spent waiting for another person's approval; None if it did not get so far. `rollbacks` are the ids of the records that
+    were measured, `why` is the error. `read_only` drills only planned.
     """
 
     drill_id: str
@@ -66,18 +66,18 @@ class Drill:
 
     @property
     def release(self) -> str:
-        """What the release that goes bad on purpose is called."""
+        """The version of the drill's bad release."""
         return f"drill-{self.drill_id}"
 
     @property
     def reason(self) -> str:
-        """The reason that its rollbacks give, by which they are found again."""
+        """The reason of its rollbacks, by which they are found again."""
         return f"drill {self.drill_id}: {self.scenario}"
 
     def ended(
         self, at: str, *, seconds: float | None, waited: float, rollbacks: Sequence[str], why: str
     ) -> Drill:
-        """The same, closed: passed where nothing went wrong within the budget."""
+        """The ended drill: passed if there was no error within the budget."""
         if not why and (seconds is None or seconds > self.rto_seconds):
             why = f"it took longer than {self.rto_seconds} s"
         return replace(
@@ -92,42 +92,42 @@ class Drill:
 
 
 def is_of_drill(version: str) -> bool:
-    """Whether a release is one that a drill made (`Drill.release`): bad on purpose, and evidence of nothing."""
+    """Whether a release was made by a drill (`Drill.release`), so that it is not evidence of an incident."""
     return bool(_RELEASE.fullmatch(version))
 
 
 def offered(settings: Settings) -> tuple[str, ...]:
-    """The scenarios that an environment has: `automatic` only where an alarm may take what is on standby."""
+    """The scenarios of an environment: `automatic` only if an alarm may take the standby."""
     guarded = settings.guard is not None and settings.automatic.takes
     return tuple(name for name in SCENARIOS if name != AUTOMATIC or guarded)
 
 
 def guarded_service(settings: Settings, named: Sequence[str] = ()) -> str:
-    """The service that the scenario `automatic` makes bad: the first that is `named`, or the smallest whose alarm may take
-    what is on standby. Raises `Refused` where there is none, or nothing would see its errors.
+    """The service that the scenario `automatic` breaks: the first in `named`, or the smallest whose alarm may take
+    the standby. Raises `Refused` where there is none, or no alarm for errors.
     """
     env, guard = settings.environment, settings.guard
     if guard is None or not settings.automatic.takes:
-        missing = "no guard is declared (the setting `guard`)"
+        missing = "no guard is declared (setting `guard`)"
         if guard is not None:
-            missing = "the settings let no alarm take anything (the setting `automatic.takes`)"
+            missing = "no alarm may take a standby (setting `automatic.takes`)"
         raise Refused(
-            f"Nothing in {env} rolls back by itself: {missing}.",
+            f"{env} has no automatic rollback: {missing}.",
             code=Code.DRILL_REFUSED,
-            next=f"rollback guard build --env {env}  # once `guard` and `automatic: {{takes: true}}` are in the settings",
+            next=f"rollback guard build --env {env}  # after adding `guard` and `automatic: {{takes: true}}` to the settings",
         )
     if not guard.errors:
         raise Refused(
-            f"No alarm in {env} is of errors (the setting `guard.errors` is 0): what this drill makes bad, none would see.",
+            f"{env} has no alarm for errors (setting `guard.errors` is 0), which this drill needs.",
             code=Code.DRILL_REFUSED,
-            next=f"rollback guard build --env {env}  # once `guard: {{errors: 5}}` is in the settings; then pulumi up",
+            next=f"rollback guard build --env {env}  # after setting `guard: {{errors: 5}}`; then pulumi up",
         )
     own = [name for name in settings.services if settings.names.alarm(name) in settings.alarms]
     if named:
         service = settings.service(named[0])
         if service not in own:
             raise Refused(
-                f"The alarm of {service} may take nothing (the setting `automatic.services`).",
+                f"The alarm of {service} may not take the standby (setting `automatic.services`).",
                 code=Code.DRILL_REFUSED,
                 next=f"--services {'|'.join(own)}",
             )
@@ -136,7 +136,7 @@ def guarded_service(settings: Settings, named: Sequence[str] = ()) -> str:
 
 
 def scenarios(text: str, settings: Settings) -> tuple[str, ...]:
-    """The scenarios that are meant by `all`, which are those that the environment has, or by names with commas between.
+    """Parses `all` (the environment's scenarios), or names separated by commas.
     Raises `UsageError` for others.
     """
     named = [name.strip() for name in text.split(",") if name.strip()]
@@ -145,9 +145,9 @@ def scenarios(text: str, settings: Settings) -> tuple[str, ...]:
     strange = [name for name in named if name not in SCENARIOS]
     if strange or not named:
         raise UsageError(
-            f"{strange[0][:80]!a} is not a scenario." if strange else "Say what goes bad.",
+            f"{strange[0][:80]!a} is not a scenario." if strange else "No scenario is given.",
             code=Code.OPTION_INVALID,
-            next=f"--scenario {'|'.join((*SCENARIOS, 'all'))}; or --report",
+            next=f"--scenario {'|'.join((*SCENARIOS, 'all'))}, or --report",
         )
     return tuple(dict.fromkeys(named))
 
@@ -179,15 +179,15 @@ def drill_document(drill: Drill) -> dict[str, Any]:
 
 
 def budget(settings: Settings, scenario: str) -> int:
-    """Seconds that a scenario may take; what an alarm takes moves aliases, too."""
+    """A scenario's budget in seconds; `automatic` has that of `code`."""
     return int(getattr(settings.rto, CODE if scenario == AUTOMATIC else scenario)) * 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScenarioSummary:
-    """A scenario in the table: its budget, and the last drill of it that was more than a plan, if there is one.
+    """A scenario in the table: its budget, and its last real drill, if there is one.
 
-    `planned` is when it was last planned only, by a drill that changes nothing.
+    `planned` is the time of its last read-only drill.
     """
 
     scenario: str
@@ -197,8 +197,8 @@ class ScenarioSummary:
 
 
 def table(settings: Settings, drills: Iterable[Drill]) -> list[ScenarioSummary]:
-    """A row a scenario that the environment has, or that was drilled. `drills` are oldest first; those that have not ended
-    do not count.
+    """One row per scenario that the environment has, or that was drilled. `drills` are oldest first; unfinished ones
+    are ignored.
     """
     last: dict[str, Drill] = {}
     planned: dict[str, str] = {}

@@ -1,8 +1,8 @@
-"""The event that tells others of a rollback's end. Pure.
+"""The event about a rollback's end. Pure.
 
-Amazon EventBridge puts its own fields around it: `source` is `rollback`, `detail-type` is `Rollback ended`
-(https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html). Fields are only ever added to it; `schema`
-is raised where one changes its meaning. `docs/events.md` and `docs/event.schema.json` describe it.
+Amazon EventBridge adds its own fields: `source` is `rollback`, `detail-type` is `Rollback ended`
+(https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html). Fields are only added, never removed; `schema`
+is increased if one changes its meaning. `docs/events.md` and `docs/event.schema.json` describe it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _FIELDS = (
 
 
 def detail(record: Record) -> dict[str, Any]:
-    """The event's `detail` as JSON: the record's fields, `schema`, and `healthy`, whether all was verified; None where
+    """The event's `detail` as JSON: the record's fields, `schema`, and `healthy`: whether everything was verified; None if
     nothing was.
     """
     checks = [check.ok for check in record.verification]

@@ -1,4 +1,4 @@
-"""What the events of journals say: a type for each kind, read from its stored data and turned back into it here.
+"""The data of journal events: one type per kind, and its conversion from and to stored data.
 
 Those of one target alone are in `events` of its package (`targets.stack`, `targets.table`, `targets.terraform`).
 
@@ -21,13 +21,13 @@ from rollback.model.record import ADOPTED, Approval, Check, Entered, Event, Stat
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Happened:
-    """An event's data; `kind` is how the event is stored. `part` is the one of a full rollback that it is of."""
+    """An event's data; `kind` is the stored name. `part` is its part of a full rollback."""
 
     kind: ClassVar[str]
     part: str | None = None
 
     def entered(self, *, at: str, by: Actor) -> Entered:
-        """The event as a journal takes it. `at` is ISO 8601 in UTC."""
+        """The event for a journal. `at` is ISO 8601 in UTC."""
         return Entered(kind=self.kind, at=at, by=by, data=stored(self))
 
 
@@ -35,7 +35,7 @@ H = TypeVar("H", bound=Happened)
 
 
 def typed(event: Entered | Event, kind: type[H]) -> H:
-    """The data of an event. Raises `pydantic.ValidationError` where it is not that of `kind`."""
+    """The data of an event. Raises `pydantic.ValidationError` where it is not of `kind`."""
     data = {f"{name}_" if iskeyword(name) else name: value for name, value in event.data.items()}
     found: H = reader(kind).validate_python(data)  # type: ignore[arg-type] # every class is hashable
     return found
@@ -47,7 +47,7 @@ def happened(events: Iterable[Event], kind: type[H]) -> Iterator[H]:
 
 
 def approvals(rollback_id: str, events: Iterable[Event]) -> list[Approval]:
-    """The approvals by which a record went ahead, as its journal names them. Raises as `typed` does."""
+    """The approvals with which a record was applied, from its journal. Raises as `typed` does."""
     return [
         Approval(
             rollback_id=rollback_id,
@@ -72,12 +72,12 @@ def stored(data: Happened) -> dict[str, Any]:
 
 
 def failed_subjects(events: Iterable[Event]) -> set[str]:
-    """The subjects of the steps that failed, by a journal."""
+    """The subjects of the failed steps in a journal."""
     return {step.subject for failed in happened(events, Failed) for step in failed.failures}
 
 
 def failed_in_verification(events: Iterable[Event], head: str) -> bool:
-    """Whether a journal's newest end, up to the event with the hash `head`, says that a check failed. A record that was
+    """Whether a check failed at a journal's newest end, up to the event with the hash `head`. A record that was
     undone ends without checks. Raises as `typed` does.
     """
     checks: Sequence[Check] = ()
@@ -89,13 +89,13 @@ def failed_in_verification(events: Iterable[Event], head: str) -> bool:
     return any(not check.ok for check in checks)
 
 
-# -- every record's ----------------------------------------------------------------------------------------
+# -- of every record ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned(Happened):
-    """The first event: `digest` is what an approval is bound to, `plan` the hash of the stored plan, which the
-    ledger adds by itself.
+    """The first event: `digest` is the one that an approval is bound to, `plan` the hash of the stored plan, which the
+    ledger adds.
     """
 
     kind = "planned"
@@ -107,7 +107,7 @@ class Planned(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notified(Happened):
-    """Where the message of a waiting record is on Slack."""
+    """The location of a waiting record's Slack message."""
 
     kind = "notified"
     message: str
@@ -115,8 +115,8 @@ class Notified(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Approved(Happened):
-    """It goes ahead by the approval of another identity. Times are ISO 8601 in UTC. `reason` is why a standby is taken,
-    `alarm` the alarm for which that is done without a person.
+    """Applied with the approval of another identity. Times are ISO 8601 in UTC. `reason` is why a standby is taken,
+    `alarm` the alarm if it is taken without a person.
     """
 
     kind = "approved"
@@ -130,7 +130,7 @@ class Approved(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confirmed(Happened):
-    """It goes ahead by the caller's own confirmation; `reason` and `alarm` as in `Approved`."""
+    """Applied with the caller's own confirmation; `reason` and `alarm` as in `Approved`."""
 
     kind = "confirmed"
     digest: str
@@ -140,7 +140,7 @@ class Confirmed(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FailedStep:
-    """A step that did not go: its failure (`rollback.targets.base.Failure`), as far as journals keep it."""
+    """A failed step: the stored part of `rollback.targets.base.Failure`."""
 
     subject: str
     reason: str
@@ -150,7 +150,7 @@ class FailedStep:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed(Happened):
-    """What did not go."""
+    """The failed steps."""
 
     kind = "failed"
     failures: tuple[FailedStep, ...]
@@ -158,7 +158,7 @@ class Failed(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interrupted(Happened):
-    """It ended gracefully, before its end."""
+    """The run was stopped gracefully before its end."""
 
     kind = "interrupted"
     counts: Mapping[str, int]
@@ -166,7 +166,7 @@ class Interrupted(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resumed(Happened):
-    """Somebody continues it; without a ledger there is no fencing number."""
+    """The run is resumed; without a ledger there is no fencing token."""
 
     kind = "resumed"
     fence: int | None = None
@@ -175,7 +175,7 @@ class Resumed(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Aborting(Happened):
-    """Somebody undoes it."""
+    """A person undoes it."""
 
     kind = "aborting"
     fence: int
@@ -184,7 +184,7 @@ class Aborting(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reverting(Happened):
-    """It is undone; `why` is empty where a person asked for it."""
+    """It is being undone; `why` is empty if a person asked for it."""
 
     kind = "reverting"
     why: str = ""
@@ -193,8 +193,8 @@ class Reverting(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Closed(Happened):
-    """Its end. `stands` maps subjects to what is deployed, as stored (`deployed.stored`); not in emergencies, which
-    have `relieved_seconds` here as the ledger has them in the record (`Record`).
+    """The end. `stands` maps subjects to what is deployed, as stored (`deployed.stored`); not in emergencies, which
+    have `relieved_seconds` here, which the ledger has in the record (`Record`).
     """
 
     kind = "closed"
@@ -207,7 +207,7 @@ class Closed(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Aborted(Happened):
-    """It was given up before it began to act."""
+    """It was aborted before anything was changed."""
 
     kind = "aborted"
     reason: str
@@ -215,7 +215,7 @@ class Aborted(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expired(Happened):
-    """A standby has ended by itself (`standby.Ended`)."""
+    """A standby is no longer valid (`standby.Ended`)."""
 
     kind = "expired"
     why: str
@@ -224,7 +224,7 @@ class Expired(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Abandoned(Happened):
-    """It was ended although its plan is damaged."""
+    """It was ended despite its damaged plan."""
 
     kind = "abandoned"
     reason: str
@@ -232,7 +232,7 @@ class Abandoned(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported(Happened):
-    """The journal of an emergency is here as a whole: its file, length and last hash."""
+    """The journal of an emergency was completely imported: its file, length and last hash."""
 
     kind = ADOPTED
     file: str
@@ -244,7 +244,7 @@ class Imported(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartDone(Happened):
-    """One part of a full rollback is through."""
+    """One part of a full rollback is done."""
 
     kind = "part done"
     part: str
@@ -255,7 +255,7 @@ class PartDone(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found(Happened):
-    """An alias is not as it was planned: where it is, and whether a way back ends there (`start`)."""
+    """An alias is not as planned: its state, and whether an undo returns to it (`start`)."""
 
     kind = "found"
     function: str
@@ -268,8 +268,8 @@ class Found(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waking(Happened):
-    """Function → a version that its alias goes to, or back to, which cannot be invoked yet: it is woken before the alias
-    moves.
+    """Function → an Inactive target version, of execution or undo, which is activated before the alias
+    is updated.
     """
 
     kind = "waking"
@@ -286,7 +286,7 @@ class AliasesMoved(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AliasesReverted(Happened):
-    """Function → the RevisionId of its alias, back where it began."""
+    """Function → the RevisionId of its alias, back in its initial state."""
 
     kind = "reverted"
     functions: Mapping[str, str]
@@ -294,7 +294,7 @@ class AliasesReverted(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deleted(Happened):
-    """Function → the versions that are deleted."""
+    """Function → the deleted versions."""
 
     kind = "deleted"
     versions: Mapping[str, tuple[int, ...]]
@@ -303,7 +303,7 @@ class Deleted(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spared(Happened):
-    """Function → the versions that turned out to be in use."""
+    """Function → the versions that were found to be in use."""
 
     kind = "spared"
     versions: Mapping[str, tuple[int, ...]]

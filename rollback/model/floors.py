@@ -1,8 +1,8 @@
-"""Releases that must not be rolled back past, and what would go below them. Pure.
+"""Floors: releases recorded with `--not-below`, and rollbacks that would go below them. Pure.
 
-A release that is recorded with `--not-below V` has changed something that a release older than V cannot live with: a
-migration that goes one way. Its mark is in the timeline, and holds from then on, also after the release itself was rolled
-back: that undoes no migration. What is newer is what was recorded later, as everywhere.
+A release is recorded with `--not-below V` if releases older than V are incompatible with it, for example after a
+one-way migration. Its mark is in the timeline, and stays valid even after the release itself was rolled
+back, which does not undo a migration. Newer means recorded later, as everywhere.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from rollback.core.errors import Code, Refused
 if TYPE_CHECKING:
     from rollback.model.release import Entry, Release
 
-# The facts of a plan that goes below all the same, by subject; so the approver sees it, and the digest covers it.
+# The facts of a plan that goes below a floor, by subject, so that the approver sees it and the digest covers it.
 BELOW = "below "
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Floor:
-    """`release`: the oldest that one may go to, since `by` is recorded."""
+    """`release`: the oldest allowed target, because of the record of `by`."""
 
     release: str
     by: str
@@ -33,8 +33,8 @@ class Floor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
-    """One recorded release as floors need it. `past` are services of which it belongs to the past, nobody knows to
-    which: an adoption does, unless it found the release deployed.
+    """The data of one recorded release for floors. `past` are services for which the release is older, by an unknown
+    amount: adopted, and not deployed at that time.
     """
 
     version: str
@@ -61,7 +61,7 @@ def of_timeline(entries: Iterable[Entry]) -> Iterator[Mark]:
 
 
 def of_releases(releases: Iterable[Release]) -> Iterator[Mark]:
-    """The marks of releases as the archive has them, in their order."""
+    """The marks of archived releases, in their order."""
     for release in releases:
         past = frozenset(release.services) if release.adopted else frozenset()
         yield Mark(version=release.version, services=release.services, not_below=release.not_below, past=past)
@@ -72,7 +72,7 @@ def below(
 ) -> dict[str, Floor]:
     """Service → the floor that its target release is below; `marks` are newest first, and read as far as needed.
 
-    What is `deployed` already is gone below by nobody.
+    Targets that are already `deployed` do not count.
     """
     at = deployed or {}
     searches = [_Search(service=name, target=to) for name, to in targets.items() if at.get(name) != to]
@@ -87,9 +87,9 @@ def below(
 
 @dataclass(kw_only=True, slots=True)
 class _Search:
-    """The search for the floor that one service's target is below, from the newest mark on.
+    """The search for the floor above one service's target, starting with the newest mark.
 
-    `pending` are floors whose release was not met yet; `above` is one whose release was: what follows is older.
+    `pending` are floors whose release was not found yet; `above` is one that was found: what follows is older.
     """
 
     service: str
@@ -108,7 +108,7 @@ class _Search:
         here = mark.version == self.target
         if here and self.service in mark.past:
             self.adopted = True
-        if self.adopted:  # older than all that was recorded: any floor is above it
+        if self.adopted:  # older than everything recorded, so that any floor is above it
             self.floor = next((one for one in self.pending if one.release != self.target), None)
             self.decided = self.floor is not None
         elif here:
@@ -126,8 +126,8 @@ def commit_below(
 ) -> dict[str, Floor]:
     """`{subject: floor}` where the commit `target` of the stack or of Terraform is below one; else empty.
 
-    `entries` are newest first. A commit that no release was recorded at is below where it is an ancestor of the floor's
-    commit, or where that is not known here.
+    `entries` are newest first. A commit without a recorded release is below if it is an ancestor of the floor's
+    commit, or if that is unknown here.
     """
     pending: list[Floor] = []
     above: list[tuple[str, Floor]] = []
@@ -150,36 +150,36 @@ def commit_below(
 def refused(found: Mapping[str, Floor], targets: Mapping[str, str]) -> Refused:
     """The error for a rollback that would go below."""
     lines = [
-        f"{name.removeprefix('@')}: {targets[name][:12] if name.startswith('@') else targets[name]} is older, and {floor}"
+        f"{name.removeprefix('@')}: {targets[name][:12] if name.startswith('@') else targets[name]} is older, but {floor}"
         for name, floor in found.items()
     ]
     return Refused(
-        "\n".join(["It must not go back that far:", *lines]),
+        "\n".join(["The target is too old:", *lines]),
         code=Code.BELOW_FLOOR,
-        next="Name a newer one with --to, or deploy one that fixes it. As an exception that is recorded and approved: the "
-        'same command with --allow-below and the --reason "…"',
+        next="Select a newer target with --to, or deploy a fix. As an exception, which is recorded and needs approval: the "
+        'same command with --allow-below and --reason "…"',
     )
 
 
 def facts(found: Mapping[str, Floor]) -> dict[str, str]:
-    """What a plan that is allowed to go below says of it."""
+    """The facts of a plan that may go below."""
     return {f"{BELOW}{name}": str(floor) for name, floor in found.items()}
 
 
 def notices(found: Mapping[str, Floor]) -> tuple[str, ...]:
-    """The same for people."""
+    """The notices of a plan that goes below."""
     return tuple(
-        f"Goes below what must not be rolled back past ({name.removeprefix('@')}): {floor}."
+        f"Below the oldest allowed release ({name.removeprefix('@')}): {floor}."
         for name, floor in found.items()
     )
 
 
 def only(facts_: Mapping[str, str]) -> dict[str, str]:
-    """Of a plan's facts those that say that it goes below."""
+    """The facts of a plan about going below."""
     return {name: text for name, text in facts_.items() if name.startswith(BELOW)}
 
 
 def exception(facts_: Mapping[str, str], *, allowed: bool) -> str:
-    """What a record says of a plan that goes below, or that was allowed to; empty where neither is."""
+    """A record's text about a plan that goes below, or that was allowed to; otherwise empty."""
     said = [f"{name.removeprefix(BELOW).removeprefix('@')}: {text}" for name, text in only(facts_).items()]
     return "; ".join(said) or ("allowed, and not needed" if allowed else "")

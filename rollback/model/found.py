@@ -1,11 +1,11 @@
-"""What an account has, as it was read: functions, tables and trails. Nothing here decides anything."""
+"""An account's resources, as read: functions, tables and trails."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# What CloudFormation puts on what it makes
+# Tags that CloudFormation adds
 # (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html).
 STACK, LOGICAL = "aws:cloudformation:stack-name", "aws:cloudformation:logical-id"
 
@@ -19,18 +19,18 @@ class FoundFunction:
 
     @property
     def stack(self) -> str:
-        """The CloudFormation stack that made it; empty where none did."""
+        """The CloudFormation stack that created it; empty without one."""
         return self.tags.get(STACK, "")
 
     @property
     def logical(self) -> str:
-        """What its stack's template calls it; empty where there is none."""
+        """Its logical id in its stack's template; empty without one."""
         return self.tags.get(LOGICAL, "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundTable:
-    """A table: the stack that made it, and whether it can be restored to a point in time (None: not known)."""
+    """A table: its stack, and whether it can be restored to a point in time (None: unknown)."""
 
     name: str
     stack: str = ""
@@ -39,7 +39,7 @@ class FoundTable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """An account and region as a caller sees it: all functions and tables, and in words what could not be looked at.
+    """An account and region as seen by a caller: all functions and tables, and texts about what could not be read.
 
     `caller` is an ARN.
     """
@@ -54,8 +54,8 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deletes:
-    """A stack whose next deployment deletes the version that it deployed before: `version` is the logical id of one,
-    `by_cdk` whether CDK has made the template.
+    """A stack whose next deployment deletes the previous version: `version` is the logical id of one,
+    `by_cdk` whether CDK made the template.
     """
 
     stack: str
@@ -64,13 +64,13 @@ class Deletes:
 
     def __str__(self) -> str:
         return (
-            f"stack {self.stack} deletes the version before at each deployment ({self.version} has no DeletionPolicy: "
-            "Retain), so that nothing is left to roll back to"
+            f"stack {self.stack} deletes the previous version at each deployment ({self.version} has no DeletionPolicy: "
+            "Retain), so that you cannot roll back to it"
         )
 
     @property
     def advice(self) -> str:
-        """The same as sentences of their own, with the line to add."""
+        """The text as complete sentences, with the line to add."""
         text = str(self)
         return f"{text[:1].upper()}{text[1:]}. Add: {self.remedy}"
 
@@ -85,13 +85,13 @@ class Deletes:
 
 
 _CDK_LINE = "current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN)"
-# Where it is not known what deploys.
-ADVICE = f"In CDK, of each function: {_CDK_LINE}; in a template, of each AWS::Lambda::Version: DeletionPolicy: Retain."
+# If it is unknown what deploys.
+ADVICE = f"In CDK, for each function: {_CDK_LINE}; in a template, for each AWS::Lambda::Version: DeletionPolicy: Retain."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Details:
-    """What was read of some functions: `aliases` maps function → alias → version, `paths` function → CDK path.
+    """The details of some functions: `aliases` maps function → alias → version, `paths` function → CDK path.
 
     `deletes` are the stacks whose next deployment deletes
     a version. `trails` are the names of trails that record.

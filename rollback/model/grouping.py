@@ -1,4 +1,4 @@
-"""Many times the same sentence as one sentence, with how many subjects it is about. Pure."""
+"""Groups equal sentences about several subjects into one. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable, Sequence
 
 _NAMED = 3
-# A number, and none of a release or of a name.
+# A number that is not part of a release or a name.
 _NUMBER = re.compile(r"(?<![\w.-])\d+(?![\w-]|\.\d)")
 
 
 def together(found: Iterable[tuple[str, str]]) -> list[str]:
-    """A line for each sentence of (subject, sentence), in the order of the first of each.
+    """One line per distinct sentence of (subject, sentence), in order of first appearance.
 
-    A sentence with other numbers in it is the same one: the first subject's is shown, and how many are like it.
+    Sentences that differ only in numbers count as equal: the first one is shown, and how many are similar.
     """
     groups: dict[str, list[tuple[str, str]]] = {}
     for subject, sentence in found:
@@ -32,6 +32,6 @@ def _lines(group: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def some(names: Sequence[str], most: int = _NAMED) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and how many more."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

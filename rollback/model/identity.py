@@ -1,4 +1,4 @@
-"""Who acts: a role, and the person who has taken it."""
+"""Who acts: a role, and the person who assumed it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Actor:
     """A role and the person who acts under it.
 
-    The person is the session's name: trust policies make it the user's name (`sts:RoleSessionName`)
-    and workflows make it the actor's. STS tells no caller its own source identity.
+    The person is the session's name: trust policies require the user's name (`sts:RoleSessionName`)
+    and workflows set it to the actor's name. STS does not show callers their source identity.
     """
 
     role: str

@@ -1,7 +1,7 @@
-"""In which order the events of a record may come: a state machine that shows forged journals. Pure.
+"""The allowed order of a record's events: a state machine that detects forged journals. Pure.
 
-Hashes show that an event was changed; they do not show that one was never allowed to be there, since the next
-write covers whatever the record held before it.
+Hashes show that an event was changed, but not that an event is not allowed at its position, because the next
+write covers whatever the record had before it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rollback.model.record import ADOPTED, WAITING, Event, Record, Status
 _WAITING = frozenset({Status.PLANNED, *WAITING})
 _RUNNING = frozenset({Status.IN_PROGRESS})
 _OPEN = frozenset({Status.IN_PROGRESS, Status.FAILED})
-# Event → the statuses in which it may come, and the one that it leaves (None: as it was).
+# Event → the statuses in which it is allowed, and the status after it (None: unchanged).
 _RULES: dict[str, tuple[frozenset[Status], Status | None]] = {
     "notified": (_WAITING, None),
     "approved": (_WAITING, Status.IN_PROGRESS),
@@ -28,10 +28,10 @@ _RULES: dict[str, tuple[frozenset[Status], Status | None]] = {
 
 
 def broken_rule(record: Record, began: Status, events: Iterable[Event]) -> str:
-    """The first event that may not come where it is, in words; empty where all may.
+    """The first event that is not allowed at its position, in words; empty if there is none.
 
-    `began` is the status that the timeline says the record began with. In an emergency's journal what is COMPLETE
-    can still be undone, and the ledger adopts its end.
+    `began` is the record's first status according to the timeline. In an emergency's journal a COMPLETE record
+    can still be undone, and the import ends it.
     """
     status = began
     for event in events:
@@ -40,7 +40,7 @@ def broken_rule(record: Record, began: Status, events: Iterable[Event]) -> str:
                 return f"its journal begins with {event.kind}, not with a plan"
             continue
         if event.kind == "approved" and event.data.get("digest") != record.digest:
-            return f"event {event.number} approves another plan"
+            return f"event {event.number} is the approval of another plan"
         before, after = _RULES.get(event.kind, (_RUNNING, None))
         if event.kind == "closed":
             before, after = _OPEN, Status(event.data["status"])
@@ -52,4 +52,4 @@ def broken_rule(record: Record, began: Status, events: Iterable[Event]) -> str:
             approved = "" if status not in _WAITING else ": it was neither approved nor confirmed"
             return f"event {event.number} ({event.kind}) came while it was {status}{approved}"
         status = after or status
-    return "" if status is record.status else f"it is {record.status}, and its journal says {status}"
+    return "" if status is record.status else f"it is {record.status}, but {status} according to its journal"

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a plan and a record are of, as they are stored."""
+    """The kind of a plan and a record, as stored."""
 
     ALIASES = "aliases"
     STACK = "stack"

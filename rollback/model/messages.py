@@ -1,4 +1,4 @@
-"""The wording of reasons, refusals, outcomes and "what to type next", shared by all verbs. Pure."""
+"""The texts of reasons, refusals, results and "what to type next", shared by all verbs. Pure."""
 
 from __future__ import annotations
 
@@ -21,20 +21,18 @@ from rollback.model.resource_changes import SAME
 
 MAX_REASON = 500
 _SHOWN, _NAMED = 20, 5
-# What the counts of a record are called: of aliases and resources, and of versions that `prune` deletes.
+# The names of a record's counts: for aliases and resources, and for versions deleted by `prune`.
 _CHANGED, _PRUNED = {"moved": "changed", "confirmed": "unchanged"}, {"moved": "deleted", "confirmed": "kept"}
 
 
 def checked_reason(reason: str) -> str:
-    """A reason on one line, neither empty nor endless. Raises `UsageError` otherwise."""
+    """A reason on one line, neither empty nor too long. Raises `UsageError` otherwise."""
     text = reason.strip()
     if not text:
-        raise UsageError(
-            "A reason is needed.", code=Code.OPTION_INVALID, next='--reason "what went wrong, in your words"'
-        )
+        raise UsageError("--reason is required.", code=Code.OPTION_INVALID, next='--reason "what went wrong"')
     if len(text) > MAX_REASON:
         raise UsageError(
-            f"The reason has {len(text):,} characters; {MAX_REASON} are allowed.", code=Code.OPTION_INVALID
+            f"The reason has {len(text):,} characters; the maximum is {MAX_REASON}.", code=Code.OPTION_INVALID
         )
     if not text.isprintable():
         raise UsageError("The reason must be one line of printable characters.", code=Code.OPTION_INVALID)
@@ -42,9 +40,9 @@ def checked_reason(reason: str) -> str:
 
 
 def adopting(plan: Plan[Any], do: Commands) -> str:
-    """What moves the same aliases from where somebody else has put them, by the plan that met this."""
+    """The command that rolls back the same aliases from their unrecorded versions."""
     command = do.another
-    if do.ledger:  # an emergency starts from there anyway
+    if do.ledger:  # an emergency always starts from the current aliases
         command = f'rollback lambda --env {plan.environment} --adopt-current --reason "…"'
     request = plan.request
     release, services = getattr(request, "release", PREVIOUS), getattr(request, "services", ())
@@ -54,7 +52,7 @@ def adopting(plan: Plan[Any], do: Commands) -> str:
     ]
     if services:
         options.append(f"--services {','.join(services)}")
-    return f"{' '.join([command, *options])}  # to start from where the aliases are now"
+    return f"{' '.join([command, *options])}  # to start from the current aliases"
 
 
 def only(record: Record, allowed: Sequence[Status], why: str) -> None:
@@ -66,7 +64,7 @@ def only(record: Record, allowed: Sequence[Status], why: str) -> None:
 
 
 def outdated(record: Record, plan: Plan[Any], today: Plan[Any]) -> Refused:
-    """That a plan is not carried out because, made again, it is another one: what has changed, and what to type next."""
+    """The error for a plan that has changed since it was made: the differences, and what to type next."""
     env, name = record.environment, record.rollback_id
     moved = _differing(plan, today) if plan.targets == today.targets else ()
     what = f"The plan is out of date: {changed(plan, today)}."
@@ -75,30 +73,30 @@ def outdated(record: Record, plan: Plan[Any], today: Plan[Any]) -> Refused:
             what, code=Code.PLAN_OUTDATED, next=f"rollback abort {name} --env {env}  # then plan again"
         )
     stays = f"{name} stays on standby until {record.standby_until}"
-    look = f"rollback status --env {env}  # what is deployed, and what it can be rolled back to"
+    look = f"rollback status --env {env}  # shows what is deployed, and what it can be rolled back to"
     if not moved:
         return Refused(what, code=Code.PLAN_OUTDATED, changed=f"Nothing was changed. {stays}.", next=look)
     return Refused(
         what,
         code=Code.PLAN_OUTDATED,
-        changed=f"Nothing was changed. {stays}: it can be taken once they are as planned.",
+        changed=f"Nothing was changed. {stays}: it can be taken when they are as planned again.",
         next=f"{look}\n{adopting(plan, Commands.in_ledger(name, env))}",
     )
 
 
 def changed(plan: Plan[Any], today: Plan[Any]) -> str:
-    """What makes `today` another plan, in words: the first functions or resources, from and to which version each."""
+    """How `today` differs from `plan`, in words: the first functions or resources, with their versions."""
     moved = _differing(plan, today) if plan.targets == today.targets else ()
     if moved:
         more = f"; and {len(moved) - _NAMED} more" if len(moved) > _NAMED else ""
         return f"{'; '.join(moved[:_NAMED])}{more}"
     if plan.to_version != today.to_version:
-        return f"it would go to {today.to_version} now, and not to {plan.to_version}"
-    return f"its digest is {today.digest()[:16]} now, and not {plan.digest()[:16]}"
+        return f"its target is now {today.to_version}, not {plan.to_version}"
+    return f"its digest is now {today.digest()[:16]}, not {plan.digest()[:16]}"
 
 
 def _differing(plan: Plan[Any], today: Plan[Any]) -> tuple[str, ...]:
-    """The steps that only one of two plans has, or that are other ones in the second, in order: a line a subject."""
+    """The steps that differ between two plans, in order: one line per subject."""
     then, now = ({canonical(step): step for step in one.steps} for one in (plan, today))
     before, after = (
         {step.subject: step for text, step in one.items() if text not in other}
@@ -108,28 +106,28 @@ def _differing(plan: Plan[Any], today: Plan[Any]) -> tuple[str, ...]:
 
 
 def _compared(name: str, then: Any, now: Any) -> str:
-    """One subject's step as it was planned (None: not at all), and as it would be now."""
+    """How one subject's step has changed since it was planned (None: not planned)."""
     planned, would_be = (_movement(step) for step in (then, now))
     if then is None or now is None:
         return (
-            f"{name} is {would_be or 'in the plan'} now, and was not planned"
+            f"{name} is now {would_be or 'in the plan'}, but was not planned"
             if now
             else f"{name} is no longer in the plan"
         )
     if planned == would_be:
-        return f"{name} is not as it was planned"
-    return f"{name} was planned {planned}, and would be {would_be} now"
+        return f"{name} has changed since it was planned"
+    return f"{name} was planned as {planned}, but is now {would_be}"
 
 
 def _movement(step: Any) -> str:
-    """`4 → 3` of an alias, with the weights that it has beside; empty of any other step."""
+    """`4 → 3` for an alias, with its weights; empty for other steps."""
     if not isinstance(step, Move):
         return ""
     return f"{step.from_version}{f' ({shares(step.weights)})' if step.weights else ''} → {step.to_version}"
 
 
 def refuse(refusals: Sequence[Refusal], then: str = "") -> None:
-    """Raises `Refused` with all that speaks against a plan, if anything does, and what to type `then`."""
+    """Raises `Refused` with a plan's refusals, if there are any, and what to type `then`."""
     if refusals:
         remedies: dict[str, set[str]] = defaultdict(set)
         for item in refusals:
@@ -142,7 +140,7 @@ def refuse(refusals: Sequence[Refusal], then: str = "") -> None:
 
 
 def _reason(item: Refusal, remedies: int) -> str:
-    """Why, and what to add: without the name where many have a remedy of their own, as the line to type next has all."""
+    """The reason and the remedy: without names if many subjects have one, because the line to type next has them."""
     if not item.remedy:
         return item.reason
     remedy = item.remedy.replace(item.subject, "each of them") if remedies > 1 else item.remedy
@@ -150,7 +148,7 @@ def _reason(item: Refusal, remedies: int) -> str:
 
 
 def several(failures: Sequence[Any]) -> str:
-    """The first failures in words, each with its subject once, and no full stop at the end."""
+    """The first failures as text, without a full stop."""
     return "; ".join(map(_failure, failures[:5]))
 
 
@@ -161,12 +159,12 @@ def _failure(failure: Any) -> str:
 
 
 def named(subjects: Sequence[str]) -> str:
-    """What a plan writes, in words: services by their names, infrastructure without its mark."""
+    """A plan's subjects as text: services, and infrastructure without its prefix."""
     return ", ".join(subject.removeprefix("@") for subject in subjects)
 
 
 def counted(record: Record) -> str:
-    """How far a record's steps came; what is none is left out, but not how many were planned."""
+    """A record's counts as text; zeros are left out, except for planned."""
     counts = record.counts.items()
     parts = _PRUNED if record.kind == Kind.PRUNE else _CHANGED
     return ", ".join(
@@ -175,24 +173,24 @@ def counted(record: Record) -> str:
 
 
 def resources(record: Record) -> str:
-    """How many resources a record creates, updates and so on; empty where it has none."""
+    """A record's counts of resources as text; empty without resources."""
     called = {SAME: "unchanged"}
     return ", ".join(f"{count} {called.get(op, op)}" for op, count in record.infrastructure.items() if count)
 
 
 def unhealthy(checks: Sequence[Check]) -> str:
-    """The checks that failed, and what was seen."""
+    """The failed checks, with details."""
     return "; ".join(f"{check.check}: {check.detail}" for check in checks if not check.ok)
 
 
 def not_verified(
     plan: Plan[Any], record: Record, checks: Sequence[Check], do: Commands
 ) -> VerificationFailed:
-    """That a plan was carried out, and what is deployed is not healthy."""
+    """The error for a plan that was applied, but whose verification failed."""
     then = next_for(record, do, way_back=way_back(plan))
-    if not plan.targets:  # nothing has moved
+    if not plan.targets:  # a prune
         return VerificationFailed(
-            f"It was done, but verification failed: {unhealthy(checks)}.",
+            f"Done, but verification failed: {unhealthy(checks)}.",
             code=Code.VERIFICATION_FAILED,
             next=then,
         )
@@ -200,33 +198,33 @@ def not_verified(
         f"Rolled back to {plan.to_version}, but verification failed: {unhealthy(checks)}.",
         code=Code.VERIFICATION_FAILED,
         changed=f"{plan.from_version} is quarantined anyway." if plan.quarantines and do.ledger else "",
-        # Below what must not be rolled back past, nothing older is free.
+        # Below a floor there is no older target.
         next=then if record.below else f"{then}\n{do.another}  # to an older one",
     )
 
 
 def way_back(plan: Plan[Any]) -> bool:
-    """Whether it is known where a plan began: Terraform goes back by its commit alone."""
+    """Whether a plan's initial state is known: Terraform needs the earlier commit."""
     return TERRAFORM not in plan.targets or TERRAFORM in plan.leaves
 
 
 def not_reverted(why: str, failures: Sequence[Any]) -> str:
-    """That an undo failed as well; `why` is why the undo began, empty where a person asked for it."""
-    return f"{why + '. ' if why else ''}Putting it back failed as well: {several(failures)}."
+    """The message for a failed undo; `why` is why it was started, empty if a person asked for it."""
+    return f"{why + '. ' if why else ''}Reverting failed{' as well' if why else ''}: {several(failures)}."
 
 
 def reverted(others: Sequence[Any]) -> str:
-    """That an undo reverted everything except what `others` name: somebody else has changed those."""
-    return f"Everything that had been moved was reverted. {left_to_others(others)}".rstrip()
+    """The message for an undo that reverted everything except `others`, which somebody else has changed."""
+    return f"All changes were reverted. {left_to_others(others)}".rstrip()
 
 
 def left_to_others(others: Sequence[Any]) -> str:
-    """What an undo has left alone, because somebody else has changed it; empty where it has left nothing."""
+    """What an undo did not revert, because somebody else has changed it; may be empty."""
     drifted = ", ".join(failure.subject for failure in others)
-    return f"Not changed (somebody else has changed it): {drifted}." if drifted else ""
+    return f"Not reverted, because somebody else has changed it: {drifted}." if drifted else ""
 
 
 def so_far(counts: Mapping[str, int]) -> str:
-    """How far an interrupted run came."""
+    """The progress of an interrupted run."""
     done = counts["moved"] + counts["confirmed"]
     return f"{done} of {counts['planned']} applied, {counts['reverted']} reverted."

@@ -1,7 +1,7 @@
 """What would change: a frozen plan, its digest, and the refusals against it.
 
-A plan is read once and then trusted: the display, the execution and the simulation all work on the same
-object. Its digest covers what would be done and what it would be done to, but no identifiers and no times:
+Display, execution and simulation all use the same
+object. Its digest covers what would be done and the initial state, but no identifiers and no times:
 requests that resolve to the same targets share a digest.
 """
 
@@ -22,7 +22,7 @@ from rollback.model.request import Request, StoredRequest, read, stored
 
 
 class Step(Protocol):
-    """One thing that a plan does. `changes` is false where it only confirms what is deployed already."""
+    """One step of a plan. `changes` is false if it only confirms what is already deployed."""
 
     @property
     def subject(self) -> str: ...
@@ -35,7 +35,7 @@ S = TypeVar("S", bound=Step)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """One reason not to carry out a plan: what it is about, why, and what to type next."""
+    """One reason not to apply a plan: its subject, the reason, and what to type next."""
 
     subject: str
     reason: str
@@ -49,10 +49,10 @@ class Plan(Generic[S]):
     `leaves` and `targets` map each subject to the version that is deployed and to the target version, e.g.
     `{"team_service": "v1.2.0"}`: a service to its release, the stack and the Terraform configuration
     (`release.STACK`, `TERRAFORM`) to their commit. `quarantines` (subject → version) are those of `leaves`
-    that must not be deployed again, because the way goes back and not forward. `facts` (name → value, both
-    text) is what else must still hold when the plan is carried out. `request` is kept so that the plan can be
-    made again later and compared. `infrastructure` counts resources by what happens to them, e.g. `{"create":
-    1, "update": 2}`. It, `notices` and `refusals` are for people and are not part of the digest.
+    that must not be deployed again, because the target is older. `facts` (name → value, both
+    text) are other conditions when the plan is applied. `request` is stored so that the plan can be
+    made again and compared. `infrastructure` counts resources per operation, e.g. `{"create":
+    1, "update": 2}`. It, `notices` and `refusals` are for display and not part of the digest.
     """
 
     kind: Kind
@@ -73,7 +73,7 @@ class Plan(Generic[S]):
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """What the plan writes, services and infrastructure alike."""
+        """The plan's subjects: services and infrastructure."""
         return tuple(self.targets)
 
     @property
@@ -82,11 +82,11 @@ class Plan(Generic[S]):
 
     @property
     def changing(self) -> tuple[S, ...]:
-        """The steps that change something; the others confirm."""
+        """The steps that change something; the others only confirm."""
         return tuple(step for step in self.steps if step.changes)
 
     def left(self, *, undone: bool) -> dict[str, Deployed]:
-        """Subject → what is deployed of it once this is done, or undone."""
+        """Subject → its deployed version after the plan is done, or undone."""
         return {
             subject: deployed.read(self.leaves.get(subject)) if undone else to
             for subject, to in self.targets.items()
@@ -104,7 +104,7 @@ class Plan(Generic[S]):
                 "options": {
                     name: sorted(value) if isinstance(value, tuple) else value
                     for name in StoredRequest.__slots__
-                    # Requests that resolve to the same targets share a digest: `targets` has them.
+                    # Left out, because `targets` has the result: requests with the same targets share a digest.
                     if name not in ("to", "services")
                     for value in (getattr(asked, name),)
                     if value or name not in StoredRequest.LATER
@@ -117,7 +117,7 @@ class Plan(Generic[S]):
         )
 
 
-# A chunk of a plan stays well below DynamoDB's 400 KB an item.
+# Well below DynamoDB's 400 KB per item.
 _CHUNK_BYTES = 300_000
 
 
@@ -158,18 +158,18 @@ def plain_plan(plan: Plan[Any]) -> dict[str, Any]:
 
 
 def stored_digest(chunks: list[str]) -> str:
-    """The digest of a plan as it is stored, whatever its steps are. Raises `ValueError` where it is malformed."""
+    """The digest of a stored plan with any steps. Raises `ValueError` where it is malformed."""
     return from_chunks(chunks, dict[str, Any]).digest()  # type: ignore[type-var] # read as it is
 
 
 @cache
 def reader(kind: Any) -> TypeAdapter[Any]:
-    """What reads values of the type `kind`. To make one takes milliseconds: each is made once."""
+    """The parser of the type `kind`. Cached, because making one takes milliseconds."""
     return TypeAdapter(kind)
 
 
 def _head(plan: Plan[Any]) -> dict[str, Any]:
-    """All of a plan but its steps."""
+    """A plan without its steps."""
     return {
         "kind": plan.kind,
         "environment": plan.environment,

@@ -1,4 +1,4 @@
-"""The text of the files that declare an environment: what `rollback init` writes, and `catalogue sync` changes. Pure."""
+"""The texts of the files that declare an environment, which `rollback init` writes and `catalogue sync` changes. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rollback.core import safe_yaml
 from rollback.core.errors import UsageError
 
 _WIDTH = 110
-# What an environment's file has of `rollback init`: what it does not say again goes. Of `_SHARED` people have a part, too.
+# The settings that `rollback init` owns in an environment's file: it removes those not proposed again. `_SHARED` ones are also edited by people.
 _OWN = (
     "prefix",
     "alias",
@@ -41,7 +41,7 @@ declare(pulumi.get_stack())
 
 
 class _Dumper(yaml.SafeDumper):
-    """Block style throughout, lists under their keys; a value that comes twice is written twice."""
+    """Block style throughout, lists under their keys; without anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's
         return True
@@ -51,39 +51,39 @@ class _Dumper(yaml.SafeDumper):
 
 
 def requirements(distribution: str, version: str) -> str:
-    """What the program needs."""
+    """The program's requirements."""
     return f"{distribution}[components]=={version}\n"
 
 
 def project(name: str, prefix: str, alias: str) -> str:
     """`Pulumi.yaml`: what all environments share."""
     return (
-        "# Written by `rollback init`; docs/settings.md of rollback-cli says what each setting means.\n"
+        "# Written by `rollback init`; see docs/settings.md of rollback-cli for all settings.\n"
         f"name: {name}\n"
-        f"description: What {prefix} needs so that a bad release can be rolled back\n"
+        f"description: Rollback of bad releases of {prefix}\n"
         "runtime: python\n"
         "options:\n"
-        "  # Without a refresh, a change to any other property of an alias would undo a rollback.\n"
+        "  # Without a refresh, a change of any other property of an alias would undo a rollback.\n"
         "  refresh: always\n"
         f"config:\n{_indented({'prefix': prefix, 'alias': alias})}"
     )
 
 
 def environment(name: str, account: str, region: str, environment: str, settings: Mapping[str, Any]) -> str:
-    """`Pulumi.<environment>.yaml`: what one of them is. `name` is the project's."""
+    """`Pulumi.<environment>.yaml`: the settings of one environment. `name` is the project's."""
     config = {
         "aws:region": region,
         "aws:allowedAccountIds": [account],
         **{f"{name}:{key}": value for key, value in settings.items()},
     }
     return (
-        f"# Written by `rollback init`. When functions come or go: rollback catalogue sync --env {environment}\n"
+        f"# Written by `rollback init`. After adding or removing functions, run: rollback catalogue sync --env {environment}\n"
         f"config:\n{_indented(config)}"
     )
 
 
 def with_setting(text: str, name: str, setting: str, value: Any) -> str | None:
-    """An environment's file with another value of a setting, all else as it is; None where it does not have it.
+    """An environment's file with a changed setting, otherwise unchanged; None if it does not have the setting.
 
     `name` is the project's.
     """
@@ -91,10 +91,10 @@ def with_setting(text: str, name: str, setting: str, value: Any) -> str | None:
 
 
 def merged(text: str, made: str, name: str) -> str:
-    """An environment's file `text` as it is, with what `made` says of all that `environment` writes.
+    """An environment's file `text`, with the settings that `environment` writes replaced by those of `made`.
 
-    Pulumi's own keys (`encryptionsalt`), those of people, and comments stay. `name` is the project's. Raises `UsageError`
-    where one of both is no YAML.
+    Pulumi's own keys (`encryptionsalt`), other settings, and comments are kept. `name` is the project's. Raises `UsageError`
+    where one of them is not YAML.
     """
     before, after = (safe_yaml.mapping("The environment's file", one) for one in (text, made))
     there, wanted = before.get("config") or {}, dict(after["config"])
@@ -115,12 +115,12 @@ def merged(text: str, made: str, name: str) -> str:
             return result
     except UsageError:
         pass
-    # Written in another way than line by line: values stay, comments do not.
+    # A file in another format: values are kept, comments are not.
     return _dumped(expected)
 
 
 def _plain(value: Any) -> Any:
-    """A value as it compares with what Pulumi makes of it, which writes `false` as `"false"`."""
+    """A value for comparison with what Pulumi writes, which is `"false"` for `false`."""
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -129,7 +129,7 @@ def _plain(value: Any) -> Any:
 
 
 def _added(text: str, settings: Mapping[str, Any]) -> str:
-    """A file with settings after those that it has."""
+    """A file with settings appended to its own."""
     places = safe_yaml.lines(text)
     if ("config",) not in places:
         end = "" if not text or text.endswith("\n") else "\n"
@@ -149,7 +149,7 @@ def _added(text: str, settings: Mapping[str, Any]) -> str:
 
 
 def _replaced(text: str, key: str, made: Mapping[str, Any]) -> str | None:
-    """A file with other settings in the place of the one that is `key`; None where it does not have that."""
+    """A file with the setting `key` replaced; None if it does not have it."""
     places = safe_yaml.lines(text)
     first = places.get(("config", key))
     if first is None:
@@ -157,7 +157,7 @@ def _replaced(text: str, key: str, made: Mapping[str, Any]) -> str | None:
     lines = text.splitlines(keepends=True)
     tops = {line for path, line in places.items() if len(path) == 1 or path[:-1] == ("config",)}
     after = min((line for line in tops if line > first), default=len(lines) + 1)
-    # Comments and blank lines before the next setting are its own.
+    # Comments and blank lines before the next setting belong to that one.
     while after > first + 1 and re.match(r"\s*(#|$)", lines[after - 2]):
         after -= 1
     indent = re.match(r"\s*", lines[first - 1])

@@ -1,4 +1,4 @@
-"""What an environment's settings could be, from what its account has. Pure: a person, or flags, have the last word."""
+"""Proposes an environment's settings from its account. Pure: a person, or options, decide."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from rollback.config.naming import FOUNDATION, permission_set_of
 from rollback.model.catalogue import By, Services, words
 from rollback.model.found import Details, Found, FoundFunction, FoundTable
 
-# Beyond, a role's policies name functions by the beginning of their names (docs/settings.md).
+# With more, a role's policies use prefixes of names (docs/settings.md).
 LISTED_FUNCTIONS = 280
 _PRODUCTION = ("production", "live", "main")
-# Reading, moving and verifying an alias: calls of a function in a rollback, on a quota of 15 a second.
+# Calls per function in a rollback (reading, updating and verifying the alias), with a quota of 15 per second.
 _CALLS, _A_SECOND, _USUAL_MINUTES = 3, 14.9, 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """An environment to be written down.
+    """A proposed environment.
 
-    `called` is a word for another environment that the names of all functions have.
-    `ungrouped` are functions that have nothing of what was asked to make services (`by`).
-    `people` has the lists of the setting `people` that have somebody. `stacks` are CloudFormation's of its functions.
-    `declares` says that the stack makes the aliases: nobody has made any yet.
+    `called` is a word for another environment in the names of all functions.
+    `ungrouped` are functions without what they should be grouped by (`by`).
+    `people` has the non-empty lists of the setting `people`. `stacks` are CloudFormation's of its functions.
+    `declares`: the stack creates the aliases, because there are none yet.
     """
 
     environment: str
@@ -57,7 +57,7 @@ class Proposal:
 
     @property
     def state_bucket(self) -> str:
-        """Buckets share one namespace with all the world: an account's number is nobody else's."""
+        """Contains the account id, because bucket names are global."""
         return f"{self.prefix}-{self.environment}-pulumi-{self.account}"
 
     @property
@@ -66,26 +66,26 @@ class Proposal:
 
 
 def is_production(environment: str) -> bool:
-    """Whether an environment's name says that people depend on it: `production`, `prod-eu`, `live`."""
+    """Whether an environment's name is that of production: `production`, `prod-eu`, `live`."""
     said = {*_PRODUCTION, *words("production")}
     return any(word in said for word in environment.split("-"))
 
 
 def prefix_of(folder: str) -> str:
-    """A folder's name as a prefix; `app` where it has nothing to say."""
+    """A folder's name as a prefix; `app` if it has no usable characters."""
     text = re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-")[:20].strip("-")
     return text if text[:1].isalpha() else "app"
 
 
 def rto_minutes(functions: int) -> int:
-    """Minutes in which that many aliases can be moved and verified, below Lambda's quota; at least the usual five."""
+    """The minutes in which that many aliases can be updated and verified, at Lambda's quota; at least the default five."""
     return max(_USUAL_MINUTES, math.ceil(functions * _CALLS / _A_SECOND / 60) + 1)
 
 
 def approval(*, production: bool, approvers: bool) -> dict[str, str]:
-    """Who says yes, where that is not what settings have by themselves.
+    """The setting `approval`, where it differs from the default.
 
-    Where nobody could approve, the same person confirms, in production too.
+    Without approvers the same person confirms, even in production.
     """
     if production and not approvers:
         return {"aliases": "none", "infrastructure": "confirm", "table": "confirm"}
@@ -93,9 +93,9 @@ def approval(*, production: bool, approvers: bool) -> dict[str, str]:
 
 
 def permission_sets(prefix: str, environment: str, *, production: bool) -> dict[str, str]:
-    """What permission sets of IAM Identity Center could be called, in the setting's words: `ShopProductionOnCall`.
+    """Proposed names of permission sets of IAM Identity Center, by the setting's keys: `ShopProductionOnCall`.
 
-    Those who approve are needed in production only. A set's name has at most 32 characters.
+    Approvers are only needed in production. A set's name has at most 32 characters.
     """
     stem = "".join(part.capitalize() for part in f"{prefix}-{environment}".split("-"))[:22]
     roles = {"deployers": "Deploy", "onCall": "OnCall", "breakGlass": "BreakGlass"}
@@ -104,19 +104,19 @@ def permission_sets(prefix: str, environment: str, *, production: bool) -> dict[
 
 
 def by_permission_set(arn: str) -> bool:
-    """Whether a caller has come by IAM Identity Center."""
+    """Whether a caller uses IAM Identity Center."""
     return bool(permission_set_of(arn.partition(":assumed-role/")[2].partition("/")[0]))
 
 
 def person(arn: str) -> str:
-    """The caller's ARN where it is that of an IAM user, whom a role's trust can name; else empty."""
+    """The caller's ARN if it is that of an IAM user, which a role's trust policy can contain; else empty."""
     return arn if re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:user/.+", arn) else ""
 
 
 def candidate_tables(
     found: Found, functions: Sequence[FoundFunction], services: Services
 ) -> tuple[FoundTable, ...]:
-    """The tables that belong to functions: those of their stacks, or named as a service is."""
+    """The tables that belong to functions: those of their stacks, or named like a service."""
     stacks = {one.stack for one in functions if one.stack}
     return tuple(
         table
@@ -136,7 +136,7 @@ def tables(details: Details, environment: str) -> dict[str, str]:
 
 
 def _table_entry(name: str, environment: str, taken: Mapping[str, str]) -> str:
-    """`orders` of `orders-prod-OrdersTable-1A2B3C4D5E6F`, while nothing else is called so."""
+    """`orders` of `orders-prod-OrdersTable-1A2B3C4D5E6F`, if that is unique."""
     own = words(environment)
     text = re.sub(r"(?<=Table)-[0-9A-Z]{10,}$", "", name)
     parts = [part for part in re.split(r"[-_.]", text) if part.lower() not in own]
@@ -154,12 +154,12 @@ def without_alias(
 def unpublished(
     functions: Sequence[str], aliases: Mapping[str, Mapping[str, str]], alias: str
 ) -> tuple[str, ...]:
-    """The functions whose alias points at $LATEST: nothing of them could be rolled back."""
+    """The functions whose alias points to $LATEST, which cannot be rolled back."""
     return tuple(name for name in functions if aliases.get(name, {}).get(alias) == "$LATEST")
 
 
 def settings_of(proposal: Proposal) -> dict[str, Any]:
-    """The settings of the environment's file, without the project's name before them and in the file's order."""
+    """The settings of the environment's file, without the project's prefix, in the file's order."""
     made: dict[str, Any] = {"production": proposal.production}
     naming = {"stateBucket": proposal.state_bucket, "foundationBucket": proposal.foundation_bucket}
     made |= {

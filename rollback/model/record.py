@@ -1,9 +1,9 @@
-"""What a record holds: its data, its journal of events, and the hashes that chain them. Pure, without a
+"""A record: its data, its journal of events, and the hashes that chain them. Pure, without a
 table.
 
-A record's events form a chain: each event's hash covers its content, the hash before it, and the record as it
-is after the event. The first covers the head of the environment's timeline at that time, so that a record
-cannot be moved either.
+A record's events form a chain: each event's hash covers its content, the hash before it, and the record
+after the event. The first covers the head of the environment's timeline at that time, so that a record
+cannot be moved.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Any
 from rollback.core.canonical import digest, plain
 from rollback.model.identity import Actor
 
-# What the ledger's items look like. 2: each event covers the record, and the timeline names each beginning.
+# The format of the ledger's items. 2: each event covers the record, and the timeline has an entry for each start.
 SCHEMA = 2
-# The event by which the journal of an emergency is adopted as a whole.
+# The event that completes the import of an emergency's journal.
 ADOPTED = "imported"
 
 
 class Status(StrEnum):
-    """The state of a record. The last five are ends; FAILED can still be resumed or aborted. STANDBY is planned in
-    advance, and may be taken until it ends by itself (`model.standby`).
+    """The state of a record. The last five are final; FAILED can still be resumed or aborted. STANDBY is planned in
+    advance, and can be taken while it is valid (`model.standby`).
     """
 
     PLANNED = "PLANNED"
@@ -41,14 +41,14 @@ class Status(StrEnum):
 
 
 _LATER = frozenset({"relieved_seconds", "stack", "below", "standby_until", "taken_by", "alarm"})
-# Nothing has been done for it yet, and somebody may still approve it.
+# Nothing has been changed yet, and it can still be approved.
 WAITING = frozenset({Status.AWAITING_APPROVAL, Status.STANDBY})
 UNFINISHED = WAITING | {Status.PLANNED, Status.IN_PROGRESS, Status.FAILED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """One thing that was verified, and what was seen."""
+    """One verification check with its result."""
 
     check: str
     ok: bool
@@ -59,7 +59,7 @@ class Check:
 class Entered:
     """An event to be written, before it has a number and a hash.
 
-    `kind` says what `data` holds: JSON values by name, e.g. `{"step": subject}` of a table's `done`, or
+    `kind` defines the content of `data`: JSON values by name, e.g. `{"step": subject}` of a table's `done`, or
     `{"failures": [{"subject", "reason", "foreign": bool, "refused": bool}]}` of `failed`. `at` is ISO 8601 in
     UTC.
     """
@@ -91,15 +91,15 @@ class Record:
     """A rollback's METADATA item. `events` and `head` are the journal's length and last hash.
 
     Times are ISO 8601 in UTC, durations seconds; `waited_seconds` is the time spent waiting for an approval
-    and is no part of `elapsed_seconds`, nor of `relieved_seconds`, after which the last alias was at its target: what
-    follows only verifies. `domains` are those that it locks. `run` is the CI run that began it,
-    empty for a person's; `notified` is the id of its Slack message, empty if not posted. `emergency`: it was
+    and is not part of `elapsed_seconds` or `relieved_seconds`, after which the last alias was at its target: what
+    follows only verifies. `domains` are those of its leases. `run` is the CI run that started it,
+    empty for a person; `notified` is the id of its Slack message, empty if not posted. `emergency`: it was
     made without the ledger, and imported from a journal file.
 
-    `below` says which releases it goes below that must not be rolled back past, or that it was allowed to: an exception.
+    `below` is a text about floors that it goes below, or that it was allowed to (an exception).
 
-    `standby_until` is when a standby ends by itself, `taken_by` who took it, `alarm` the alarm for which that was done
-    without a person; `reason` is then the one for which it was taken.
+    `standby_until` is when a standby expires, `taken_by` who took it, `alarm` the alarm for which it was taken
+    without a person; `reason` is then the reason for taking it.
 
     `stack` names a stack that is not the environment's own and the folder of its program: `edge/dev in services/edge`.
 
@@ -144,14 +144,14 @@ class Record:
 
     @property
     def people(self) -> str:
-        """Who began it, in words; of a standby that was taken who did so, who prepared it and who approved it."""
+        """Who started it, as text; for a taken standby who took, prepared and approved it."""
         if self.taken_by is None:
             return self.initiated_by.person
         approved = f", approved by {self.approved_by.person}" if self.approved_by else ""
         return f"{self.taken_by.person} (prepared by {self.initiated_by.person}{approved})"
 
     def seconds_until(self, at: str) -> float:
-        """Seconds that it has taken at a time (ISO 8601), without the time spent waiting for an approval."""
+        """The seconds from its start to a time (ISO 8601), without the time spent waiting for an approval."""
         return round(max(0.0, seconds_between(self.initiated_at, at) - self.waited_seconds), 3)
 
 
@@ -167,14 +167,14 @@ class Approval:
 
 
 INFRASTRUCTURE = ("create", "update", "replace", "delete", "same")
-# The mark shown before a resource, by what happens to it.
+# The mark shown before a resource, by operation.
 MARKS = dict(zip(INFRASTRUCTURE, "+~±−!", strict=True))
 COUNTS = ("planned", "moved", "confirmed", "failed", "reverted")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeployedVersion:
-    """What an alias points at: version, code hash, and what is known of its RevisionId and weights.
+    """What an alias points to: version, code hash, and its last known RevisionId and weights.
 
     `weights` maps other versions to their share of the traffic, 0 to 1. `provisioned` is the number of
     provisioned concurrent executions on the alias when last seen.
@@ -188,7 +188,7 @@ class DeployedVersion:
 
 
 def next_event(record: Record, entry: Entered, anchor: str = "", *, after: Record | None = None) -> Event:
-    """The event that follows `record`'s journal and leaves the record as `after` (as it was, if None).
+    """The event that follows `record`'s journal and changes the record to `after` (unchanged if None).
 
     `anchor` is the timeline's head, for a first event.
     """
@@ -211,20 +211,20 @@ def record_hash(record: Record) -> str:
 
 
 def record_fields(record: Record) -> dict[str, Any]:
-    """The fields of a record by name, as they are stored and hashed: one that earlier versions did not know is left
-    out where it is not known.
+    """The fields of a record by name, as stored and hashed: fields that earlier versions did not have are left
+    out if empty.
     """
     fields = {one.name: getattr(record, one.name) for one in dataclass_fields(record)}
     return {name: value for name, value in fields.items() if name not in _LATER or value not in (None, "")}
 
 
 def event_hash(record_id: str, event: Event) -> str:
-    """What an event's hash covers: the record's id and everything in the event, the hash before it too."""
+    """The hash of an event: over the record's id and everything in the event, including the previous hash."""
     return digest([record_id, replace(event, hash="")])
 
 
 def chain_break(record: Record, events: Sequence[Event]) -> str | None:
-    """The first place where a record's journal does not hold together, in words; None where it does."""
+    """The first break of a record's chain, as text; None if it is valid."""
     previous = None
     for index, event in enumerate(events, start=1):
         if event.number != index:
@@ -235,9 +235,9 @@ def chain_break(record: Record, events: Sequence[Event]) -> str | None:
             return f"event {index} was changed"
         previous = event.hash
     if len(events) != record.events or (previous or "") != record.head:
-        return f"the journal has {len(events)} events, the record says {record.events}"
+        return f"the journal has {len(events)} events, but the record has {record.events}"
     if events and events[-1].record != record_hash(record):
-        return "the record does not say what its last event left"
+        return "the record does not match the state after its last event"
     return None
 
 
@@ -252,7 +252,7 @@ def seconds_between(start: str, end: str) -> float:
 
 
 def resource_counts(record: Record) -> dict[str, int]:
-    """How many resources something was done to, by each name in `INFRASTRUCTURE`."""
+    """The number of resources per name in `INFRASTRUCTURE`."""
     return dict.fromkeys(INFRASTRUCTURE, 0) | dict(record.infrastructure)
 
 

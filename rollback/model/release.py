@@ -1,11 +1,11 @@
-"""Releases, the timeline, and what "deployed" and "previous" mean: decided from the ledger's timeline alone.
+"""Releases, the timeline, and what "deployed" and "previous" mean: decided only from the ledger's timeline.
 
 The timeline lists everything that changed what is deployed (deployments, adoptions, rollbacks) and every
-record that began. Each entry took its number in the transaction that wrote its record, so the order never
-depends on a clock. Each carries forward the deployed version of every service, so that the newest entry tells
-the whole.
+record that started. Each entry gets its number in the transaction that writes its record, so the order never
+depends on a clock. Each copies the deployed version of every service, so that the newest entry has
+everything.
 
-It is longer than 400 lines: an entry, and all that is decided from entries, are read together.
+It is longer than 400 lines: entries, and all decisions from entries, belong together.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from rollback.model.deployed import UNKNOWN, Deployed, read
 from rollback.model.identity import Actor
 from rollback.model.record import SCHEMA, DeployedVersion
 
-# A version must not look like a Lambda version number, and + and @ join the versions of a mixed
+# A version must not look like a Lambda version number, and + and @ separate the versions of a mixed
 # environment.
 VERSION = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 PREVIOUS = "previous"
-# What else stands at something, beside the services, whose names have no @: the timeline's subjects for
-# the environment's stack and for its Terraform configuration, which stand at a commit.
+# The timeline's subjects besides the services, whose names have no @: those for
+# the environment's stack and for its Terraform configuration, whose version is a commit.
 STACK, TERRAFORM = "@stack", "@terraform"
 
 
@@ -37,18 +37,18 @@ def is_another_stack(subject: str) -> bool:
 
 
 def another_stack(subjects: Iterable[str], folder: str) -> str:
-    """What people call a stack that is not the environment's own, with its program's folder; empty where it is."""
+    """The displayed name of a stack that is not the environment's own, with its program's folder; otherwise empty."""
     names = [subject.removeprefix(f"{STACK}/") for subject in subjects if is_another_stack(subject)]
     return " ".join([*names, *([f"in {folder}"] if folder else [])]) if names else ""
 
 
-# The kind of an entry that names a record's beginning.
+# The kind of an entry for a record's start.
 OPENED = "opened"
-# What an entry of a record is: it was opened, or has ended.
+# The kinds of a record's entries: start and end.
 RECORDS = (OPENED, "rollback")
-# That of an entry that names a drill's end.
+# The kind of an entry for a drill's end.
 DRILL = "drill"
-# Characters. A parameter of the standard tier takes 4 KB; a record's head has two labels.
+# In characters. A standard parameter has at most 4 KB; a record's head has two labels.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
 _LABEL = 2000
 
@@ -59,10 +59,10 @@ class Entry:
 
     `kind` is deployment, adoption, opened, rollback (a record's end), drill (its end), quarantine or lift;
     `version` is set for the first two; `services` are those whose aliases the entry's record wrote, and
-    `STACK` and `TERRAFORM` where it tells their commit; `stands` maps each of all these subjects to the
-    release or commit that is deployed after it; where that is unknown it is missing. `bars` and `lifts` are
-    what was quarantined and released from quarantine with it, `<service>#<version>` each, by the same person
-    at the same time. `not_below` is the oldest release that a rollback may go to since it (`floors`), if any. `covers` is the head hash of the record, or `release_hash`. `at` is ISO 8601 in UTC.
+    `STACK` and `TERRAFORM` if it has their commit; `stands` maps all these subjects to the
+    release or commit deployed after it, without unknown ones. `bars` and `lifts` are
+    the quarantines set and lifted with it, as `<service>#<version>`, by the same person
+    at the same time. `not_below` is the oldest allowed target of later rollbacks (`floors`), if any. `covers` is the head hash of the record, or `release_hash`. `at` is ISO 8601 in UTC.
     """
 
     LATER: ClassVar = frozenset({"not_below"})
@@ -81,7 +81,7 @@ class Entry:
     bars: tuple[str, ...] = ()
     lifts: tuple[str, ...] = ()
     not_below: str = ""
-    # An entry that says nothing of it is of the first schema.
+    # Entries without it have the first schema.
     schema: int = 1
     previous: str = ""
     hash: str = ""
@@ -92,7 +92,7 @@ class Entry:
 
 
 def entry_hash(entry: Entry) -> str:
-    """What an entry's hash covers: everything but the hash itself."""
+    """The hash of an entry: over everything except the hash itself."""
     return digest([value for name, value in as_item(entry).items() if name != "hash"])
 
 
@@ -100,7 +100,7 @@ def entry_hash(entry: Entry) -> str:
 class Release:
     """A DEPLOYMENT# record: a set of function versions recorded together.
 
-    `manifest` maps each function's full name to what its alias pointed at; `functions` is their number.
+    `manifest` maps each function's full name to what its alias pointed to; `functions` is their number.
     `recorded_at` is ISO 8601 in UTC. `not_below` is as in `Entry`.
     """
 
@@ -126,7 +126,7 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quarantine:
-    """A release that must not be deployed again for one service, until it is released from quarantine."""
+    """A release that must not be deployed for one service until its quarantine is lifted."""
 
     service: str
     version: str
@@ -138,7 +138,7 @@ class Quarantine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Freeze:
-    """Only the person that it is `by` may deploy to the environment or roll it back, until it is ended."""
+    """Only the person `by` may deploy to the environment or roll it back, until it is lifted."""
 
     reason: str
     by: Actor
@@ -148,11 +148,11 @@ class Freeze:
         return f"{self.by} since {self.at}: {self.reason}"
 
     def binds(self, person: str) -> bool:
-        """Whether it keeps `person` from deploying and rolling back."""
+        """Whether it forbids `person` to deploy and roll back."""
         return self.by.person.casefold() != person.casefold()
 
     def refusal(self, environment: str) -> Refused:
-        """The error for those whom it binds."""
+        """The error for other persons."""
         return Refused(
             f"{environment} is frozen: {self}.",
             code=Code.FROZEN,
@@ -161,22 +161,22 @@ class Freeze:
 
 
 def manifest_hash(manifest: Mapping[str, DeployedVersion]) -> str:
-    """Over what a release is made of: each function's version and code, not its alias's state."""
+    """The hash over a release's content: each function's version and code, not its alias's state."""
     return digest({name: [deployed.version, deployed.code_sha256] for name, deployed in manifest.items()})
 
 
 def release_hash(release: Release) -> str:
-    """The hash over every field of a release, its manifest with the aliases' state, too."""
+    """The hash over every field of a release, including the aliases' state in its manifest."""
     return digest(release)
 
 
 def checked_version(version: str) -> str:
-    """`version` if it can name a release. Raises `UsageError` where it cannot."""
+    """Returns `version` if it is a valid release name. Raises `UsageError` otherwise."""
     if not VERSION.fullmatch(version) or version == PREVIOUS:
         raise UsageError(
-            f"{version[:80]!a} cannot name a release.",
+            f"{version[:80]!a} is not a valid release name.",
             code=Code.OPTION_INVALID,
-            next="A release's version begins with a letter and has letters, digits, '.', '_' and '-', at most 64.",
+            next="Use at most 64 letters, digits, '.', '_' and '-', beginning with a letter.",
         )
     return version
 
@@ -184,9 +184,9 @@ def checked_version(version: str) -> str:
 def label(deployed: Mapping[str, str], apart: Mapping[str, str] | None = None) -> str:
     """What is deployed, as one short text: `v1.2.0`, or `v1.2.0+team_service@v1.1.0` for a mixed environment.
 
-    `deployed` maps subjects to releases, `apart` the functions that are not at that of their service (`deployed.apart`)
-    to theirs: `v1.2.0+acme-dev-lambda-team-service-get@v1.3.0`. The base is what most services are at; the parameter
-    `deployed-version` holds this text. Where too many differ to be named, their number is given.
+    `deployed` maps subjects to releases, `apart` the functions not at their service's release (`deployed.apart`)
+    to their releases: `v1.2.0+acme-dev-lambda-team-service-get@v1.3.0`. The base is what most services are at; the parameter
+    `deployed-version` holds this text. If too many differ, only their number is given.
     Infrastructure is left out.
     """
     deployed = {subject: version for subject, version in deployed.items() if not subject.startswith("@")}
@@ -201,7 +201,7 @@ def label(deployed: Mapping[str, str], apart: Mapping[str, str] | None = None) -
 
 
 class Timeline:
-    """The timeline's entries, newest first, each read at most once and only as far as anybody goes."""
+    """The timeline's entries, newest first, each read at most once and on demand."""
 
     def __init__(self, entries: Iterator[Entry]) -> None:
         self._rest = entries
@@ -228,7 +228,7 @@ class Timeline:
 
     @property
     def all_deployed(self) -> Mapping[str, str]:
-        """Subject → the release or commit that is deployed; subjects of which nothing was recorded are
+        """Subject → the release or commit that is deployed; subjects without a record are
         missing.
         """
         return self.newest.stands if self.newest else {}
@@ -245,10 +245,10 @@ def previous(
     *,
     allow_below: bool = False,
 ) -> dict[str, str]:
-    """Service → the newest release that was recorded before the deployed one.
+    """Service → the newest release recorded before the deployed one.
 
-    Quarantined releases are passed over, and so is the deployed one. Raises `Refused` naming the services
-    that have none, or, unless `allow_below`, whose is below what must not be rolled back past (`floors`).
+    Quarantined releases and the deployed one are skipped. Raises `Refused` naming the services
+    without one, or, unless `allow_below`, with one below a floor (`floors`).
     """
     deployed = timeline.all_deployed
     quarantines = {(item.service, item.version) for item in quarantined}
@@ -269,8 +269,8 @@ def previous(
     missing = [service for service in services if service not in found]
     if missing:
         reasons = {
-            "no recorded release is deployed there": [name for name in missing if name not in reached],
-            "nothing older was recorded that is not quarantined": [
+            "no recorded release is deployed": [name for name in missing if name not in reached],
+            "there is no older release that is not quarantined": [
                 name for name in missing if name in reached
             ],
         }
@@ -278,7 +278,7 @@ def previous(
         raise Refused(
             f"There is no previous release {'; '.join(lines)}.",
             code=Code.NO_PREVIOUS,
-            next="Name one with --to V (release list). Of a time before the ledger: adopt it (release adopt), then --to V.",
+            next="Select a release with --to V (see release list). For a release older than the ledger, run release adopt first.",
         )
     chosen = {service: found[service] for service in services}
     if not allow_below and (under := floors.below(floors.of_timeline(timeline), chosen, deployed)):
@@ -288,11 +288,11 @@ def previous(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Past:
-    """What was released: `good` maps a service to the newest release, from the deployed one on down, that is neither
-    quarantined nor failed in verification, nor below what must not be rolled back past (services without one are missing). `releases` are the newest entries of
-    each release, `bad` those of them that are not good, as (service, version). `below` maps a service that has only the
-    floor in its way to the release that would be good, and the floor. `older` maps a service to the next good release
-    before its `good` one, as far as `releases` go back.
+    """The recorded releases: `good` maps a service to the newest release, not newer than the deployed one, that is neither
+    quarantined, nor failed in verification, nor below a floor (services without one are missing). `releases` are the newest entries of
+    each release, `bad` those that are not good, as (service, version). `below` maps a service for which only a
+    floor prevents a good release to that release and the floor. `older` maps a service to the next good release
+    before its `good` one, if it is in `releases`.
     """
 
     good: Mapping[str, str]
@@ -309,10 +309,10 @@ def past(
     not_verified: Callable[[Entry], bool],
     least: int = 0,
 ) -> Past:
-    """The releases, newest first: as far back as every service has a good one, and at `least` so many.
+    """The releases, newest first: until every service has a good one, and at least `least`.
 
-    `not_verified` says of a failed record, by the entry that names its end, whether it failed in verification; only
-    the record's journal tells that from one that failed while it was undone.
+    `not_verified` says whether a failed record, given its end's entry, failed in verification; only
+    the record's journal distinguishes that from a failed undo.
     """
     deployed = timeline.all_deployed
     bad = {(item.service, item.version) for item in quarantined}
@@ -334,7 +334,7 @@ def past(
             continue
         releases.setdefault(entry.version, entry)
         for service in set(entry.services).intersection(services):
-            # An adoption names the past, unless it found its release deployed.
+            # An adopted release is older, unless it was deployed when adopted.
             here = entry.stands.get(service) == entry.version
             if entry.version == deployed.get(service) or (here and service not in deployed):
                 reached.add(service)
@@ -354,13 +354,13 @@ def past(
 
 
 def _carried_out(entry: Entry) -> bool:
-    """Whether an entry names a record that failed, and of which all is where it was to be: there or back."""
+    """Whether an entry is the end of a failed record whose subjects are all at the target, or all back."""
     return entry.status == "FAILED" and all(entry.stands.get(subject) for subject in entry.services)
 
 
 def changed_since(timeline: Timeline, rollback_id: str, subjects: Iterable[str]) -> Entry | None:
-    """The newest entry after the newest one of a record that has written any of these subjects; None where there is
-    none. An adoption writes no alias.
+    """The newest entry after a record's newest one that wrote any of these subjects; None if there is
+    none. Adoptions do not write aliases.
     """
     wanted, found = set(subjects), None
     for entry in timeline:
@@ -376,10 +376,10 @@ def previous_position(
 ) -> str:
     """The commit of `subject` (`STACK`, `TERRAFORM`) that was deployed before the current one.
 
-    Counted from where the current one was deployed, else from where a rollback brought it: so after a
-    rollback it is not what the rollback left, but what was deployed before its target. Quarantined commits
-    are passed over. Raises `Refused` where there is none, or where it is unknown what is deployed, or, unless
-    `allow_below`, where it is below what must not be rolled back past (`floors`).
+    Counted from the deployment of the current one, else from the rollback to it: so after a
+    rollback it is not the replaced commit, but the one deployed before the target. Quarantined commits
+    are skipped. Raises `Refused` where there is none, or where it is unknown what is deployed, or, unless
+    `allow_below`, where it is below a floor (`floors`).
     """
     current = timeline.deployed(subject)
     quarantines = {item.version for item in quarantined if item.service == subject}
@@ -395,20 +395,20 @@ def previous_position(
                 raise floors.refused(under, {subject: commit})
             return commit
     why = (
-        "nothing older was recorded that is not quarantined"
+        "there is no older commit that is not quarantined"
         if current is not UNKNOWN
-        else "nobody recorded what is deployed"
+        else "the deployed commit is not recorded"
     )
     raise Refused(
         f"There is no previous commit of {subject.removeprefix('@')}: {why}.",
         code=Code.NO_PREVIOUS,
-        next="Name one with --to COMMIT: git log --oneline",
+        next="git log --oneline  # lists the commits to use with --to",
     )
 
 
 def as_item(value: Any) -> dict[str, Any]:
-    """A dataclass's fields by name (`{"seq": 7, "kind": "deployment", …}`), for the ledger; slots make `vars`
-    impossible. What earlier versions did not have is left out where it is empty (`canonical.LATER`).
+    """A dataclass's fields by name (`{"seq": 7, "kind": "deployment", …}`), for the ledger; with slots `vars` is
+    not possible. Fields that earlier versions did not have are left out if empty (`canonical.LATER`).
     """
     later = getattr(type(value), LATER, ())
     values = ((name, getattr(value, name)) for name in type(value).__slots__)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FunctionChange:
-    """One function whose version or code differs. A version that a side does not have is empty; `code` says whether the
-    code itself differs, and not its number alone.
+    """One function whose version or code differs. A missing version is empty; `code`: whether the
+    code differs, not only the version number.
     """
 
     service: str
@@ -21,8 +21,8 @@ class FunctionChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommitChange:
-    """One kind of commit (`code`, `stack`, `terraform`) that differs. `subjects` are the commits that lie between, newest
-    first, as (40 digits, the first line of the message): `forwards` from `before` to `after`, else back.
+    """One kind of commit (`code`, `stack`, `terraform`) that differs. `subjects` are the commits in between, newest
+    first, as (40 digits, the first line of the message): `forwards`: from `before` to `after`, else in the other direction.
     """
 
     what: str
@@ -34,8 +34,8 @@ class CommitChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """One of the two that are compared: what it is called, function → (version, code hash), kind → commit; and the release
-    that it is, empty where it is none.
+    """One side of a comparison: its name, function → (version, code hash), kind → commit; and its release,
+    or empty.
     """
 
     name: str
@@ -46,8 +46,8 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """What differs from `before` to `after`, in the catalogue's order; `unchanged` functions do not. `from_version` and
-    `to_version` are the releases that these are, empty where they are none.
+    """The differences from `before` to `after`, in the catalogue's order; the number of `unchanged` functions. `from_version` and
+    `to_version` are the sides' releases, or empty.
     """
 
     environment: str
@@ -61,7 +61,7 @@ class Difference:
 
 
 def compare(environment: str, before: Side, after: Side, catalogue: Mapping[str, str]) -> Difference:
-    """The difference. `catalogue` maps function → service; functions of neither side count for nothing."""
+    """The difference. `catalogue` maps function → service; functions on neither side are ignored."""
     names = [name for name in catalogue if name in before.functions or name in after.functions]
     changes = [
         FunctionChange(

@@ -1,6 +1,4 @@
-"""What a person asked for: one type for each kind of rollback, and the one form in which plans store them
-all. Pure.
-"""
+"""Requests: one type for each kind of rollback, and the common form in which plans store them. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +16,11 @@ _RESTORED = "restored:"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What all requests have in common.
+    """The base of all requests.
 
-    `rest` (field name → JSON value, as in `StoredRequest`) is what was stored with a request beyond its own
-    fields, so that it is stored again byte for byte and its plan keeps its digest: what a full rollback was
-    asked for, in the request of one of its parts.
+    `rest` (field name → JSON value, as in `StoredRequest`) are stored values besides its own
+    fields, so that it is stored again unchanged and its plan keeps its digest: the options of a full rollback
+    in the request of one of its parts.
     """
 
     kind: ClassVar[Kind]
@@ -30,24 +28,24 @@ class Request:
 
     @property
     def without(self) -> tuple[str, ...]:
-        """What is left out: functions by name, resources by URN."""
+        """What is excluded: functions by name, resources by URN."""
         return ()
 
     @property
     def adopt_current(self) -> bool:
-        """Whether what is deployed may be another version than the recorded one."""
+        """Whether the deployed version may differ from the recorded one."""
         return False
 
     @property
     def allow_below(self) -> bool:
-        """Whether it may go below a release that must not be rolled back past (`floors`): an exception."""
+        """Whether it may go below a floor (`floors`): an exception."""
         return False
 
     def expected(self, kind: type[R]) -> R:
-        """The request itself. Raises `RollbackError` where a plan is not of the `kind` that its record says."""
+        """Returns the request. Raises `RollbackError` where a plan is not of the record's kind."""
         if not isinstance(self, kind):
             raise RollbackError(
-                f"A request of {self.kind} is none of {kind.kind}: its plan was changed.",
+                f"The plan's request is {self.kind}, not {kind.kind}: the plan was changed.",
                 code=Code.LEDGER_DAMAGED,
             )
         return self
@@ -55,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AliasesRequest(Request):
-    """The aliases of `services` (all where empty) back to a `release`; `without` names functions to leave out."""
+    """The aliases of `services` (all where empty) back to a `release`; `without` has functions to exclude."""
 
     kind = Kind.ALIASES
     release: str = PREVIOUS
@@ -69,8 +67,8 @@ class AliasesRequest(Request):
 class StackRequest(Request):
     """A Pulumi stack back to a `commit`.
 
-    `stack` and `project` (a folder below the repository's root) are of another stack than the environment's own;
-    `without` names URNs to leave out, `allow_destroy` those that may be deleted or replaced though they hold data.
+    `stack` and `project` (a folder below the repository's root) are for another stack than the environment's own;
+    `without` has URNs to exclude, `allow_destroy` those that may be deleted or replaced although they hold data.
     """
 
     kind = Kind.STACK
@@ -84,7 +82,7 @@ class StackRequest(Request):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TerraformRequest(Request):
-    """The Terraform configuration back to a `commit`; `allow_destroy` names addresses, as in `StackRequest`."""
+    """The Terraform configuration back to a `commit`; `allow_destroy` has addresses, as in `StackRequest`."""
 
     kind = Kind.TERRAFORM
     commit: str = PREVIOUS
@@ -102,13 +100,13 @@ class FullRequest(Request):
     allow_below: bool = False
 
 
-# Of a moment: when the record began whose id follows.
+# The prefix for the start of the record with the following id.
 BEFORE = "before:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableRequest(Request):
-    """A `table` restored beside the live one, as it was `at`: a time, `before:ROLLBACK_ID` or `release:VERSION`."""
+    """A `table` restored as a new table, to the time `at`: a time, `before:ROLLBACK_ID` or `release:VERSION`."""
 
     kind = Kind.TABLE
     table: str
@@ -117,7 +115,7 @@ class TableRequest(Request):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutoverRequest(Request):
-    """A cutover of `table` to what `restore`, a record's id, has restored: `cutover` is copy-back or parameter.
+    """A cutover of `table` to the restored table of `restore`, a record's id: `cutover` is copy-back or parameter.
 
     `delete_new` deletes what only the live table has.
     """
@@ -131,7 +129,7 @@ class CutoverRequest(Request):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PruneRequest(Request):
-    """Versions deleted that are older than the newest `keep` releases of their service."""
+    """Deletes versions older than the newest `keep` releases of their service."""
 
     kind = Kind.PRUNE
     keep: int
@@ -139,7 +137,7 @@ class PruneRequest(Request):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredRequest:
-    """A request of any kind as a plan stores it. `to` is a release, a commit, a time, a restore or a number."""
+    """A request of any kind, as stored in a plan. `to` is a release, a commit, a time, a restore or a number."""
 
     LATER: ClassVar = frozenset({"allow_below"})
 
@@ -181,7 +179,7 @@ _TO: Mapping[Kind, tuple[type[Any], str, Callable[[Any], str], Callable[[str], A
 
 
 def stored(request: Request) -> StoredRequest:
-    """A request as a plan stores it."""
+    """A request in the stored form."""
     _, name, write, _ = _TO[request.kind]
     own = {one.name: getattr(request, one.name) for one in fields(request) if one.name != "rest"}
     to = write(own.pop(name))
@@ -189,7 +187,7 @@ def stored(request: Request) -> StoredRequest:
 
 
 def read(kind: str, message: StoredRequest) -> Request:
-    """The request of `kind` that was stored. Raises `ValueError` where it is none."""
+    """Parses a stored request of `kind`. Raises `ValueError` where it is malformed."""
     made, name, _, reads = _TO[Kind(kind)]
     own = {one.name for one in fields(made)}
     has = {one.name: getattr(message, one.name) for one in fields(message) if one.name != "to"}
@@ -203,5 +201,5 @@ def read(kind: str, message: StoredRequest) -> Request:
 
 
 def part_of(request: FullRequest, kind: Kind, to: str) -> Request:
-    """The request of one part of a full rollback: all that was asked for, but back `to` the part's own."""
+    """The request of one part of a full rollback: with all options, but the part's own target `to`."""
     return read(kind, replace(stored(request), to=to))

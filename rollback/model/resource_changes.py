@@ -1,6 +1,6 @@
-"""What Pulumi or Terraform would do to resources, in one form for both; and which of it is refused.
+"""The changes of resources by Pulumi or Terraform, in a common form; and which changes are refused.
 
-A resource's type is compared in one spelling, Terraform's without the provider: `dynamodb_table` is
+Resource types are compared in a common spelling, Terraform's without the provider: `dynamodb_table` is
 `aws_dynamodb_table` in Terraform and `aws:dynamodb/table:Table` in Pulumi.
 """
 
@@ -19,7 +19,7 @@ from rollback.model.record import INFRASTRUCTURE
 
 CREATE, UPDATE, REPLACE, DELETE, SAME = INFRASTRUCTURE
 
-# What holds data that a program cannot make again. A setting adds to it (`holdsData`).
+# Types with data that a program cannot recreate. The setting `holdsData` adds more.
 HOLDS_DATA = (
     "backup_vault",
     "cloudwatch_log_group",
@@ -47,25 +47,25 @@ HOLDS_DATA = (
     "sqs_queue",
     "timestreamwrite_*",
 )
-# How a resource says that it is not to be deleted.
+# Properties that protect a resource from deletion.
 _GUARDS = ("deletion_protection_enabled", "deletion_protection")
-# What a rollback of aliases and every release write, and a program must not.
+# Properties that releases and rollbacks of aliases write, and a program must not.
 _ALIAS = {"functionVersion", "function_version", "routingConfig", "routing_config"}
 _VALUE = {"value", "insecureValue", "insecure_value"}
-# The identity providers of jobs that it may have declared, as their ARN or address ends.
+# The identity providers of jobs that may be declared, by the end of their ARN or URL.
 _PROVIDERS = (GITHUB_OIDC_HOST, f"/{GITLAB_COM}")
-# Of the resources that this tool itself needs, a rollback may change this much.
+# The properties of resources that this tool needs which a rollback may change.
 _HARMLESS = {"tags", "tagsAll", "tags_all", "description"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResourceChange:
-    """One resource and what would be done to it.
+    """One resource and its change.
 
-    `urn` is the engine's own name of it (a Pulumi URN, a Terraform address), `name` the one it has in the
-    account, where known. `properties` are those that change. `content` hashes what it changes from and
-    to, without what is `unknown` before something else is made. `unprotects`: it loses its protection by it,
-    silently; `retains`: it would leave the state only.
+    `urn` is its name in the engine (a Pulumi URN, a Terraform address), `name` the one in the
+    account, if known. `properties` are those that change. `content` hashes the values before and
+    after, without those that are `unknown` until another resource is created. `unprotects`: it silently loses its protection;
+    `retains`: it would only be removed from the state.
     """
 
     urn: str
@@ -88,9 +88,9 @@ class ResourceChange:
 
 
 def kind(type_: str) -> str:
-    """A resource type in the one spelling: `aws:cloudwatch/logGroup:LogGroup` → `cloudwatch_log_group`.
+    """A resource type in the common spelling: `aws:cloudwatch/logGroup:LogGroup` → `cloudwatch_log_group`.
 
-    A bridged provider's module names the type, too (and is `index/…` where it has no modules); a native
+    A bridged provider's module contains the type (or is `index/…` without modules); a native
     one's (`aws-native:logs:LogGroup`) does not.
     """
     if ":" not in type_:
@@ -101,13 +101,13 @@ def kind(type_: str) -> str:
 
 
 def holds(type_: str, more: Sequence[str] = ()) -> bool:
-    """Whether resources of a type hold data that a program cannot make again; `more` adds to what is known."""
+    """Whether resources of a type hold data that a program cannot recreate; `more` are additional types."""
     text = kind(type_)
     return any(fnmatchcase(text, pattern) for pattern in (*HOLDS_DATA, *more))
 
 
 def counts(changes: Iterable[ResourceChange]) -> dict[str, int]:
-    """How many resources are created, updated, replaced, deleted, and stay."""
+    """The number of created, updated, replaced, deleted and unchanged resources."""
     counted = Counter(change.op for change in changes)
     return {op: counted[op] for op in INFRASTRUCTURE}
 
@@ -115,7 +115,7 @@ def counts(changes: Iterable[ResourceChange]) -> dict[str, int]:
 def change_document(
     plan: Plan[ResourceChange], change: ResourceChange, name: str, outcome: str
 ) -> dict[str, Any]:
-    """A change as the record's JSON has it: `{"name", "urn", "type", "op", "properties", "from", "to",
+    """A change in the record's JSON: `{"name", "urn", "type", "op", "properties", "from", "to",
     "outcome"}`, all text but `properties`, a tuple of names.
     """
     return {
@@ -138,8 +138,8 @@ def refusals(
 ) -> list[Refusal]:
     """The refusals against these changes. Pure.
 
-    What destroys data is refused unless `allow_destroy` names it; what this tool itself needs is never
-    destroyed or weakened at all.
+    Destroying data is refused unless it is in `allow_destroy`; what this tool needs is never
+    destroyed or weakened.
     """
     found = []
     for change in changes:
@@ -147,13 +147,17 @@ def refusals(
             found.append(
                 Refusal(
                     subject=change.urn,
-                    reason=f"{reason}, and this tool relies on it",
-                    remedy=f"--except '{change.urn}' leaves it as it is",
+                    reason=f"{reason}, but this tool needs it",
+                    remedy=f"use --except '{change.urn}' to leave it unchanged",
                 )
             )
         elif change.urn not in allow_destroy and (why := _destroys(change, names, holds_data)):
             found.append(
-                Refusal(subject=change.urn, reason=why, remedy=f"--allow-destroy '{change.urn}', if it may")
+                Refusal(
+                    subject=change.urn,
+                    reason=why,
+                    remedy=f"--allow-destroy '{change.urn}', if that is intended",
+                )
             )
     return found
 
@@ -165,15 +169,15 @@ def weakenings(
     names: Names,
     holds_data: Sequence[str] = (),
 ) -> tuple[Refusal, ...]:
-    """What speaks against changes by which data would be kept less safe, unless `allow_destroy` names them. Pure.
+    """The refusals of changes that would reduce the protection of data, unless they are in `allow_destroy`. Pure.
 
-    `values` are a resource's before and after, by its `urn`. What this tool stands on is for `refusals` to say.
+    `values` are a resource's before and after, by its `urn`. Resources that this tool needs are checked by `refusals`.
     """
     return tuple(
         Refusal(
             subject=change.urn,
             reason=f"it holds data, and {' and '.join(found)}",
-            remedy=f"--allow-destroy '{change.urn}', if it may",
+            remedy=f"--allow-destroy '{change.urn}', if that is intended",
         )
         for change in changes
         if change.op == UPDATE and holds(change.type, holds_data) and change.urn not in allow_destroy
@@ -183,21 +187,21 @@ def weakenings(
 
 
 def weakened(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """By what a change of a resource's values would keep its data less safe, whichever engine spells them. Pure."""
+    """How a change of a resource's values would reduce the protection of its data, in either engine's spelling. Pure."""
     before, after = spelled(before), spelled(after)
     found = []
     if any(before.get(name) is True and after.get(name) is not True for name in _GUARDS):
-        found.append("its deletion protection would be switched off")
+        found.append("its deletion protection would be disabled")
     if _enabled(before, "point_in_time_recovery") and not _enabled(after, "point_in_time_recovery"):
-        found.append("its point-in-time recovery would be switched off")
+        found.append("its point-in-time recovery would be disabled")
     expires = _enabled(after, "ttl")
     if expires and _enabled(before, "ttl") != expires:
-        found.append(f"its items would be deleted at the time in {expires}")
+        found.append(f"its items would expire by {expires} (time to live)")
     return found
 
 
 def _enabled(values: Mapping[str, Any], name: str) -> str:
-    """By what attribute a part of a table is on, or just that it is; empty where it is not."""
+    """The attribute that enables a feature of a table, or just that it is enabled; empty if it is not."""
     message = values.get(name)
     parts = message if isinstance(message, list) else [message]
     on = (part for part in parts if isinstance(part, Mapping) and part.get("enabled") is True)
@@ -216,7 +220,7 @@ def spelled(value: Any) -> Any:
 
 def _destroys(change: ResourceChange, names: Names, holds_data: Sequence[str]) -> str:
     if change.op == DELETE and change.retains:
-        return "it would be deleted from the state only, and stay in the account unknown (retain_on_delete)"
+        return "it would only be removed from the state, and stay in the account unmanaged (retain_on_delete)"
     if change.op in (DELETE, REPLACE) and holds(change.type, holds_data):
         return f"it holds data and would be {change.op}d"
     if change.unprotects:
@@ -225,26 +229,24 @@ def _destroys(change: ResourceChange, names: Names, holds_data: Sequence[str]) -
 
 
 def _undoes(change: ResourceChange, kind_: str, names: Names) -> str:
-    """What of a change would undo a release or a rollback."""
+    """How a change would undo a release or a rollback; empty if it would not."""
     gone = change.op in (DELETE, REPLACE)
     touched = set(change.properties) if change.op == UPDATE else set()
     if kind_ == "lambda_alias" and (gone or touched & _ALIAS):
-        return (
-            "the version that its callers get would be changed, which undoes what was released or rolled back"
-        )
+        return "its version would be changed, which undoes a release or a rollback"
     ours = (names.deployed_version, names.pulumi_commit, names.terraform_commit)
     written = change.name in ours or change.name.startswith(names.table_parameter(""))
     if kind_ == "ssm_parameter" and written and (gone or touched & _VALUE):
-        return "the value that releases and rollbacks write would be overwritten"
+        return "the value written by releases and rollbacks would be overwritten"
     return ""
 
 
 def _is_backed_by_names(change: ResourceChange, names: Names) -> str | None:
-    """What would happen to something that this tool itself needs; None where nothing would, or it is none."""
+    """What would happen to a resource that this tool needs; None if nothing, or if it is not such a resource."""
     if not _is_ground(kind(change.type), change.name, names):
         return None
     if change.op in (CREATE, DELETE, REPLACE):
-        # What an older commit of before the foundation would make again.
+        # Created again by a commit older than the foundation.
         return f"it would be {change.op}d"
     if change.unprotects:
         return "it would lose its protection"
@@ -257,11 +259,11 @@ def _is_backed_by_names(change: ResourceChange, names: Names) -> str | None:
 def _is_ground(kind_: str, name: str, names: Names) -> bool:
     roles = {names.role(role) for role in (*ROLES, BREAK_GLASS, DRILL)}
     if kind_.startswith("s3_bucket") and names.is_audit_bucket(name):
-        return True  # with its versioning, lock, encryption, and whatever else is said of it
+        return True  # with its versioning, lock, encryption and other settings
     grounds: Mapping[str, bool] = {
         "dynamodb_table": name == names.deployments_table,
         "iam_role": name in roles,
-        # Its id is ROLE:NAME, a policy's its ARN.
+        # Its id is ROLE:NAME; that of a policy is its ARN.
         "iam_role_policy": name.partition(":")[0] in roles,
         "iam_role_policy_attachment": name.partition("/")[0] in roles or name.rpartition("-")[0] in roles,
         "iam_policy": name.rpartition("/")[2].startswith(f"{names.stem}-"),

@@ -1,10 +1,10 @@
-"""Which published versions of a function nobody needs any more: decided from what is known of it. Pure.
+"""Decides which published versions of a function are no longer needed. Pure.
 
-Deleting cannot be undone, so whatever is unknown counts for keeping. A version is kept for any one of: an
-alias points at it or has weights on it; a release that a service still needs holds it; a record that has not
-ended comes from it or goes to it; somebody uses it by its own ARN; it is newer than what the newest recorded
-release holds, as a deployment that is under way has just published it. Lambda never gives a number twice, so
-what is newer has the higher number ("Manage Lambda function versions",
+Deleting cannot be undone, so that unknown facts mean keeping. A version is kept for any one of: an
+alias points to it or has weights on it; a release that a service still needs contains it; a record that has not
+ended refers to it; something uses it by its own ARN; it is newer than the one in the newest recorded
+release, because a running deployment may just have published it. Lambda never reuses a number, so
+newer versions have higher numbers ("Manage Lambda function versions",
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html).
 """
 
@@ -21,7 +21,7 @@ from rollback.model.events import Deleted, Spared, happened
 from rollback.model.record import Event
 from rollback.model.release import Quarantine, Timeline, previous
 
-# The deployed one and the one before it: otherwise there is nothing to go back to.
+# The deployed one and the previous one, which rollbacks need.
 LEAST = 2
 
 
@@ -54,12 +54,12 @@ class Doomed:
 
     @property
     def frees(self) -> int:
-        """Bytes of code."""
+        """The freed bytes of code."""
         return sum(version.size for version in self.delete)
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The step in words."""
+        """The step as text."""
         gone = f"deletes {ranges(one.number for one in self.delete)} ({decimal(self.frees)})"
         stays = "; ".join(f"{number}: {why}" for number, why in self.kept.items())
         return (f"{self.function} {gone if self.delete else 'deletes nothing'}; keeps {stays or 'nothing'}",)
@@ -67,9 +67,9 @@ class Doomed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PublishedVersions:
-    """What is known of one function. `aliases` maps each alias to the versions that it has traffic on,
-    `needed` versions to what needs them. `newest` is the version in the newest recorded release, None where
-    none holds the function. `used` maps versions that are used by their own ARN to what uses them.
+    """The facts about one function. `aliases` maps each alias to the versions that it sends traffic to,
+    `needed` versions to reasons. `newest` is the version in the newest recorded release, None if
+    there is none. `used` maps versions used by their own ARN to their users.
     """
 
     published: Sequence[Published]
@@ -80,7 +80,7 @@ class PublishedVersions:
 
 
 def decide(function: str, service: str, known: PublishedVersions) -> Doomed:
-    """What is deleted of a function, and why the rest stays."""
+    """Decides which versions of a function are deleted, and why the others are kept."""
     why = {version.number: list(_reasons(version.number, known)) for version in known.published}
     ordered = sorted(known.published, key=lambda version: version.number)
     return Doomed(
@@ -107,10 +107,10 @@ def _reasons(number: int, known: PublishedVersions) -> Iterator[str]:
 def needed_releases(
     timeline: Timeline, services: Iterable[str], quarantines: Collection[Quarantine], keep: int
 ) -> dict[str, dict[str, str]]:
-    """Service → the releases whose versions of it stay, each with why: `{"team_service": {"v1.2.0": "…"}}`.
+    """Service → the releases whose versions are kept, each with the reason: `{"team_service": {"v1.2.0": "…"}}`.
 
-    These are the newest `keep` that were recorded and are not quarantined, what is deployed, what `previous`
-    would go back to, and what is quarantined, as evidence: but for what drills made, which was bad on purpose.
+    These are the newest `keep` recorded ones that are not quarantined, the deployed one, the one that `previous`
+    would select, and quarantined ones as evidence, except those of drills.
     """
     found: dict[str, dict[str, str]] = {}
     for service in services:
@@ -135,12 +135,12 @@ def needed_releases(
 
 
 def deleted(events: Iterable[Event]) -> dict[str, set[int]]:
-    """Function → the versions that a journal says are deleted."""
+    """Function → the deleted versions according to a journal."""
     return _by_function(happened(events, Deleted))
 
 
 def spared(events: Iterable[Event]) -> dict[str, set[int]]:
-    """Function → the versions that turned out to be in use when their turn came."""
+    """Function → the versions that were found to be in use."""
     return _by_function(happened(events, Spared))
 
 

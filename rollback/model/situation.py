@@ -1,4 +1,4 @@
-"""What an environment and its records are like, as far as it decides what to type next. Pure data."""
+"""The state of an environment and its records, as far as needed to decide what to type next. Pure data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Policy = Literal["none", "confirm", "identity"]
 
 
 class State(StrEnum):
-    """What an environment or a record is in. `HEALTHY`, `MIXED` and `ENDED` ask for nothing."""
+    """The state of an environment or a record. `HEALTHY`, `MIXED` and `ENDED` need no action."""
 
     NOT_DECLARED = "NOT_DECLARED"
     NO_LEDGER = "NO_LEDGER"
@@ -51,7 +51,7 @@ class State(StrEnum):
 
 
 class Life(StrEnum):
-    """Whether the process that holds a lease goes on. `FREE`: nobody holds it."""
+    """Whether the process that holds a lease is alive. `FREE`: the lease is not held."""
 
     FREE = "FREE"
     RUNNING = "RUNNING"
@@ -61,7 +61,7 @@ class Life(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeaseSeen:
-    """A lease that somebody holds: on which domain, on behalf of which record, and whether its process lives."""
+    """A held lease: its domain, its record, and whether its process is alive."""
 
     domain: str
     owner: str
@@ -72,11 +72,11 @@ class LeaseSeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordSeen:
-    """A record, and what decides what can be done with it.
+    """A record, and the facts that decide what can be done with it.
 
-    `life` is that of its lease's holder. `required` is the approval that the environment asks for, `approval` the one
-    that holds now. `undoing`: its journal says that it is undone. `damaged`: it is not as this command wrote it.
-    `way_back`: where it began is known. `ended` says in words why a standby has ended by itself. `outdated` says in words what has changed since it was planned. `approver` is
+    `life` is that of its lease's holder. `required` is the approval that the environment requires, `approval` the one
+    that is valid now. `undoing`: it is being undone, according to its journal. `damaged`: it was changed by something else than this command.
+    `way_back`: its initial state is known. `ended` is why a standby is no longer valid. `outdated` is what has changed since it was planned. `approver` is
     the role that approves.
     """
 
@@ -93,8 +93,8 @@ class RecordSeen:
 
     @property
     def status(self) -> str:
-        """Its status as it is shown: one that waits for its own person's word is stored like one that waits for
-        another's.
+        """The displayed status: a record that waits for a confirmation is stored like one that waits for
+        an approval.
         """
         if self.record.status is Status.AWAITING_APPROVAL and self.required != "identity":
             return State.AWAITING_CONFIRMATION
@@ -104,28 +104,28 @@ class RecordSeen:
 
     @property
     def approved(self) -> bool:
-        """Whether nobody has to approve it any more."""
+        """Whether it needs no further approval."""
         return self.required != "identity" or self.approval is not None
 
     @property
     def can_be_taken(self) -> bool:
-        """Whether it is on standby, and nothing is known that keeps it from being taken."""
+        """Whether it is on standby and can be taken, as far as known."""
         waits = self.record.status is Status.STANDBY and self.life is not Life.RUNNING
         return waits and self.approved and not (self.ended or self.outdated or self.damaged)
 
     @property
     def shown(self) -> dict[str, Any]:
-        """What is shown of it otherwise than it is stored: its status, and an approval that was given."""
+        """What is displayed differently from the stored record: its status, and a given approval."""
         given = self.record.approved_by or (self.approval.by if self.approval else None)
         return {"status": self.status, "approved_by": given}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FunctionStatus:
-    """One function now: the version that its alias points at, weights (version → share, 0 to 1) where they
-    were read, what the ledger says they should be (`expected` is None where nothing was recorded), and the release that
-    is deployed of it (None where that is not known). `moved_by` is the record that is under way, or was interrupted, and
-    by whose plan it is where it is; empty where it is as recorded, and where nothing explains it.
+    """A function's state: its alias's version, weights (version → share, 0 to 1) if they
+    were read, the recorded version (`expected` is None if nothing was recorded), and its deployed
+    release (None if unknown). `moved_by` is the running or interrupted record that
+    explains its version; empty if it is as recorded, or unexplained.
     """
 
     function: str
@@ -139,7 +139,7 @@ class FunctionStatus:
 
     @property
     def ok(self) -> bool:
-        """Whether it is as recorded, or where a record that has not ended has moved it."""
+        """Whether it is as recorded, or changed by an unfinished record."""
         return bool(self.moved_by) or self.as_recorded
 
     @property
@@ -150,9 +150,9 @@ class FunctionStatus:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """One service now: the release that is deployed, and the one that `--to previous` would give.
+    """A service's state: the deployed release, and the one that `--to previous` would select.
 
-    `apart` maps those of its functions that are at another release to that: the service is mixed.
+    `apart` maps its functions at other releases to these: then the service is mixed.
     """
 
     name: str
@@ -165,8 +165,8 @@ class Service:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FunctionSeen:
-    """A function now. `version` is None where it has no alias; `drifted`: its version or weights are not as recorded;
-    `releases` are the recorded releases that have exactly this version of it, `release` is the one that is deployed by
+    """A function's state. `version` is None without an alias; `drifted`: its version or weights are not as recorded;
+    `releases` are the recorded releases that contain exactly this version, `release` is the deployed one according to
     the ledger.
     """
 
@@ -179,11 +179,11 @@ class FunctionSeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServiceSeen:
-    """A service now: the release that is `deployed` by the ledger, None where that is unknown, and the newest one from
-    there on down that is `good`: neither quarantined nor failed in verification. `recorded`: the ledger knows it at
-    all. `lacking` are functions of which `good` has no version. Where only a floor (`model.floors`) is in the way, `below`
-    is the release that would be good, and `floor` says which floor. `older` is the next good release before `good`, and
-    `older_lacking` are functions of which that has no version.
+    """A service's state: the release that is `deployed` according to the ledger, None if unknown, and the newest one from
+    there that is `good`: neither quarantined nor failed in verification. `recorded`: the ledger has it
+    at all. `lacking` are functions that `good` does not contain. If only a floor (`model.floors`) prevents it, `below`
+    is the release that would be good, and `floor` the floor as text. `older` is the next good release before `good`, and
+    `older_lacking` are functions that it does not contain.
     """
 
     name: str
@@ -200,8 +200,8 @@ class ServiceSeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseSeen:
-    """A recorded release, the commit that it was made from, where that is known, and how many seconds ago it was
-    recorded (None where that is not known).
+    """A recorded release, its commit, if known, and how many seconds ago it was
+    recorded (None if unknown).
     """
 
     version: str
@@ -211,12 +211,12 @@ class ReleaseSeen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
-    """An environment, as far as what to type next depends on it. `person` asks. `releases` are newest first; `bad` are
+    """An environment, as far as what to type next depends on it. `person` is the caller. `releases` are newest first; `bad` are
     those that are quarantined or failed in verification, as (service, release).
 
-    `ledger` is HEALTHY, or the state of the ledger that keeps anything else from being read. `damaged` says what of the
-    ledger is not as this command wrote it, `trail` why the archive cannot be read. `records` are those that wait, run,
-    or have failed, and are not past.
+    `ledger` is HEALTHY, or the state of a ledger that cannot be read. `damaged` are the parts of the
+    ledger that were changed by something else than this command, `trail` is why the archive cannot be read. `records` are those that wait, run,
+    or failed and were not superseded.
     """
 
     environment: str
@@ -247,9 +247,9 @@ def lease_seen(domain: str, item: Mapping[str, Any], now: str) -> LeaseSeen:
 
 
 def life(item: Mapping[str, Any], now: str) -> Life:
-    """Whether the holder of a lease item (`ledger.lease`) goes on at the time `now` (ISO 8601 in UTC).
+    """Whether the holder of a lease item (`ledger.lease`) is alive at the time `now` (ISO 8601 in UTC).
 
-    On its own machine the process is looked for. Anywhere else it is taken for dead once its heartbeat is older than
+    On the holder's machine its process is checked. Elsewhere it counts as dead if its heartbeat is older than
     the lease.
     """
     if item.get("parked_at"):
@@ -261,6 +261,6 @@ def life(item: Mapping[str, Any], now: str) -> Life:
             if process.is_here and not process.alive():
                 return Life.DEAD
         silent = seconds_between(item["beat_at"], now)
-    except (KeyError, TypeError, ValueError):  # none of this command's: what is not renewed is dead
+    except (KeyError, TypeError, ValueError):  # not written by this command: counts as dead
         return Life.DEAD
     return Life.DEAD if silent > item.get("lease_seconds", 0) else Life.RUNNING

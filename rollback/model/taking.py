@@ -1,4 +1,4 @@
-"""Under which role something is done, and how the person who asks takes it. Pure."""
+"""The role that a command needs, and how the caller gets it. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rollback.model.identity import Actor
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taking:
-    """`under` is the role's name, and who takes it where the person who asks may not; `login` is what that person types
-    to take it, empty where they may not. Both are empty where they have the role already.
+    """`under` is the role's name, and who may assume it if the caller may not; `login` is what the caller types
+    to assume it, empty if they may not. Both are empty if they already have the role.
     """
 
     under: str = ""
@@ -25,7 +25,7 @@ class Taking:
 
 
 def taking(settings: Settings, role: str, caller: Actor) -> Taking:
-    """How `caller` comes to act under a role that people or workflows take (`naming.DEPLOYER`, …)."""
+    """How `caller` gets a role that people or workflows assume (`naming.DEPLOYER`, …)."""
     names, people = settings.names, settings.people
     name = names.role(role)
     if settings.acts_as(caller.role, role):

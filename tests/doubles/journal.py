@@ -42,7 +42,7 @@ class Memory:
 
     def check(self) -> None:
         if self.lost.is_set():
-            raise LeaseLost("somebody else has taken it")
+            raise LeaseLost("another process has taken it")
 
     def stopping(self) -> bool:
         return self.stop.is_set()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.e2e.estate_under_test import DAN, FUNCTIONS
 from tests.e2e.hostile import BIDI, C1, CLEAR, HIDDEN, LINK, LONG, LONGEST, LOST, SHELL, TITLE, Row
 
-NO_ROLLBACK, NO_RELEASE = "There is no rollback", "cannot name a release"
-ONE_LINE, NO_ENVIRONMENT = "one line of printable characters", "There is no environment"
+NO_ROLLBACK, NO_RELEASE = "There is no rollback", "is not a valid release name"
+ONE_LINE, NO_ENVIRONMENT = "one line of printable characters", "Unknown environment"
 NO_TABLE, NO_TIME = "so it cannot be restored.", "is not a valid time"
 NO_COMMIT, NO_STACK = "is not a commit of this repository", "is not the name of a stack"
 _TABLE = "bbws-access-dev-ddb-access-management"
@@ -77,8 +77,8 @@ WORDS: dict[str, Row] = {
     ),
     # Reasons.
     "no reason": Row(words=("lambda",), code=2, says="reason"),
-    "an empty reason": _reason("", "A reason is needed."),
-    "a blank reason": _reason(" \u00a0\u3000 ", "A reason is needed."),
+    "an empty reason": _reason("", "--reason is required."),
+    "a blank reason": _reason(" \u00a0\u3000 ", "--reason is required."),
     "a reason of 10,000 characters": _reason(LONG, "The reason has 10,000 characters; 500 are allowed."),
     # As long as the system lets a word be (128 KiB): a megabyte is refused by it.
     "a reason of 100,000 characters": _reason(LONGEST, "has 100,000 characters"),
@@ -118,7 +118,7 @@ WORDS: dict[str, Row] = {
         words=("release", "quarantine", CLEAR, "--reason", "x"), code=2, says=NO_RELEASE
     ),
     "a quarantine for no reason": Row(
-        words=("release", "quarantine", "v1.1.0", "--reason", ""), code=2, says="A reason is needed."
+        words=("release", "quarantine", "v1.1.0", "--reason", ""), code=2, says="--reason is required."
     ),
     "a lift of what is not barred": Row(
         words=("release", "lift", "v1.1.0", "--reason", "x"), code=3, says="v1.1.0 is not quarantined."
@@ -236,7 +236,7 @@ NOWHERE: dict[str, Row] = {
 }
 
 _JUNK = "junk \x1b[2J$(touch pwned)"
-_NO_CREDENTIALS = "There are no AWS credentials."
+_NO_CREDENTIALS = "No AWS credentials found."
 _NO_CALLER = "asking STS who the caller is"
 # Variables that decide where AWS is, and who asks.
 VARIABLES: dict[str, tuple[dict[str, str | None], str]] = {

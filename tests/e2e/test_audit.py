@@ -19,7 +19,7 @@ def test_a_rollback_leaves_a_whole_trail_and_one_edited_item_is_named(dev: Platf
     whole = dev.rollback("audit", "--json", as_=ALICE)
 
     assert whole.code == 0, str(whole)
-    assert "audit trail lacks" not in done.screen
+    assert "archive lacks" not in done.screen
     document = whole.json
     assert {
         name: document[name] for name in ("trail", "releases", "records", "unkept", "put", "declared")
@@ -44,7 +44,8 @@ def test_a_rollback_leaves_a_whole_trail_and_one_edited_item_is_named(dev: Platf
 
     assert broken.code == 5, str(broken)
     assert (
-        f"breaks at ROLLBACK#{done.id} / METADATA: it does not say what the last event left" in broken.screen
+        f"breaks at ROLLBACK#{done.id} / METADATA: it does not match the state after the last event"
+        in broken.screen
     )
 
     bucket = dev.settings.names.audit_bucket(dev.settings.account)

@@ -25,7 +25,7 @@ def test_credentials_of_another_account_are_refused(make: Callable[[str], Platfo
     run = own.rollback("lambda", "--reason", REASON, as_=ALICE, extra=outside)
 
     assert run.code == 3, str(run)
-    assert f"These credentials belong to account {others.settings.account}" in run.err
+    assert f"The credentials belong to account {others.settings.account}" in run.err
     assert own.settings.account in run.err
     assert own.everything() == before
 

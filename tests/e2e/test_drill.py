@@ -102,7 +102,7 @@ def test_an_item_that_was_written_over_is_restored_and_copied_back(
     drill = drilled(dev, "--scenario", "table", "--approver-profile", "bob", extra=extra)
 
     assert alone.code == 2
-    assert "another person approves" in alone.err
+    assert "needs another person's approval" in alone.err
     assert table.items(table.name) == {"alice": {"role": {"S": "admin"}}}
     tables = table.root.list_tables()["TableNames"]
     assert not [name for name in tables if "-restore-" in name], "what was restored goes with the drill"
@@ -113,7 +113,7 @@ def test_an_item_that_was_written_over_is_restored_and_copied_back(
     ("spoil", "why"),
     [
         (lambda dev: dev.move("team-service-get", "$LATEST"), "is not as recorded"),
-        (lambda dev: dev.configure(smoke=["sh", "-c", "exit 1"]), "does not verify"),
+        (lambda dev: dev.configure(smoke=["sh", "-c", "exit 1"]), "fails already"),
         (lambda dev: dev.rollback("freeze", "--reason", "an audit", as_=ALICE), "is frozen"),
     ],
 )

@@ -326,7 +326,7 @@ def test_no_command_for_a_shell_is_made_of_a_manifest_that_was_changed(
     with planted(untouched, manifest | raw({"functions": json.dumps(functions)})):
         run = _answered(warm, untouched, arguments, {}, untouched.root)
 
-    assert not wrong(run, 3, "is not what was recorded"), str(run)
+    assert not wrong(run, 3, "was changed"), str(run)
     assert run.out == ""
     assert not executed(untouched.temporary)
 

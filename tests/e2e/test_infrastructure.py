@@ -53,7 +53,7 @@ def test_a_plan_is_confirmed_by_its_digest_and_quarantines_what_was_left_until_t
     assert dev.platform.show(given_up_id)["status"] == "ABORTED"
     assert f"rollback apply {waiting.id} --digest {digest[:16]} --env dev" in waiting.err
     assert [run.code for run in refused] == [3, 3], "\n".join(map(str, refused))
-    assert "has to be confirmed" in refused[0].err
+    assert "must be confirmed" in refused[0].err
     assert f"which is {digest[:16]}" in refused[1].err
     assert before == dev.before
     assert applied.code == 0, str(applied)

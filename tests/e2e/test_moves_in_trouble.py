@@ -120,7 +120,7 @@ def test_somebody_elses_release_during_the_moves_is_kept_named_and_the_rest_reve
 
     assert run.code == 4, str(run)
     assert run.json["status"] == "REVERTED"
-    assert f"{dev.name(VICTIM)}: somebody else moved it to version 1" in run.err
+    assert f"{dev.name(VICTIM)}: somebody else changed it to version 1" in run.err
     assert dev.versions() == {**dict.fromkeys(OTHERS, "3"), VICTIM: "1"}
     assert dev.deployed() == "v1.2.0"
     outcomes = {item["name"]: item["outcome"] for item in run.json["functions"]}

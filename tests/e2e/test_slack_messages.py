@@ -25,5 +25,5 @@ def test_team_notified_via_slack_whose_failure_fails_nothing(dev: Platform) -> N
     assert len(shown) == 2
     assert REASON in shown[0]
     assert "COMPLETE" in shown[1]
-    assert "Slack did not take the message" in untold.err
+    assert "The Slack message could not be sent" in untold.err
     assert "Slack" not in answer.err

@@ -208,7 +208,7 @@ def test_the_restore_role_is_taken_by_the_rollback_role_alone(table: Table) -> N
     run = table.waiting("--to", an_hour_ago(), as_=DAN)
 
     assert run.code == 3
-    assert "may not take" in run.err
+    assert "may not assume" in run.err
     assert table.platform.settings.names.role(RESTORE) in run.err
 
 

@@ -39,10 +39,10 @@ class FullScenario:
         release = session.ledger.release(entry.id) if entry else None
         if release is None or release.stack_commit != before["commit"]:
             raise Refused(
-                f"{before['release']} was not recorded with the commit that the stack was deployed from: going back to it would "
-                "bring back another one.",
+                f"{before['release']} was not recorded with the deployed commit of the stack: a rollback to it would "
+                "deploy another commit.",
                 code=Code.DRILL_REFUSED,
-                next=f"rollback release record --env {session.environment} --version V --commit SHA  # of what is deployed",
+                next=f"rollback release record --env {session.environment} --version V --commit SHA  # records what is deployed",
             )
         return {**before, "terraform": release.terraform_commit}
 

@@ -28,7 +28,7 @@ from rollback.model.drill import Drill
 PROGRAM = "__main__.py"
 _TAG = "drill"
 _IMPORT = "import pulumi\n"
-# One resource more or less of a program is none of a drill's business: what is there gets a tag too many.
+# A drill must not add or remove resources: it adds a wrong tag.
 _BAD = '''
 
 def _drill(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
@@ -59,9 +59,9 @@ class InfrastructureScenario:
         now = self._deployed()
         if now is None or not now.clean:
             raise Refused(
-                "What the stack deployed is not exactly a commit: it could not be gone back to.",
+                "What is deployed is not exactly a commit, so it could not be restored.",
                 code=Code.DRILL_REFUSED,
-                next="Deploy it from a clean checkout of the protected branch.",
+                next="Deploy from a clean checkout of the protected branch.",
             )
         scratch = self.stage.scratch
         git.find(scratch.top, now.commit, scratch.branch)
@@ -77,7 +77,7 @@ class InfrastructureScenario:
 
     def gone(self, drill: Drill, before: StateBefore) -> None:
         if (tag := self._tag()) is not None:
-            raise RollbackError(f"The tag of drill {tag} is still there.", code=Code.DRILL_NOT_RESTORED)
+            raise RollbackError(f"The tag of drill {tag} still exists.", code=Code.DRILL_NOT_RESTORED)
         now = self._deployed()
         if now is None or not now.clean or now.commit != before["commit"]:
             raise RollbackError(
@@ -95,11 +95,11 @@ class InfrastructureScenario:
     def plan(self) -> None:
         self.stage.driver.must(DEPLOYER, "stack", "--dry-run")
 
-    # -- what full does, too -------------------------------------------------------------------------------
+    # -- shared with full -------------------------------------------------------------------------------
 
     def deploy(self, drill: Drill, before: StateBefore) -> str:
-        """Deploys the bad commit, on top of the good one, as a deployment does; returns its 40 digits. Raises
-        `RollbackError` where it cannot be deployed, or is not bad.
+        """Deploys the bad commit, on top of the good one, like a deployment; returns its 40 digits. Raises
+        `RollbackError` where it cannot be deployed, or has no effect.
         """
         scratch, good = self.stage.scratch, before["commit"]
         program = bad(scratch.file(good, PROGRAM), drill.drill_id)
@@ -120,13 +120,11 @@ class InfrastructureScenario:
                             f"The bad commit could not be deployed: {ended.why}", code=Code.DRILL_FAILED
                         )
         if self._tag() != drill.drill_id:
-            raise RollbackError(
-                "The bad commit is deployed, and its tag is not there.", code=Code.DRILL_FAILED
-            )
+            raise RollbackError("The bad commit is deployed, but its tag is missing.", code=Code.DRILL_FAILED)
         return sha
 
     def _unlock(self, drill: Drill) -> None:
-        """Takes away what a deployment of this drill's, killed with it on this machine, has left locked."""
+        """Removes the lock of this drill's deployment, if that was killed on this machine."""
         account, settings = self.stage.roles.account(DEPLOYER), self.stage.session.settings
         locks = BackendLocks(
             url=backend_url(settings),
@@ -139,14 +137,14 @@ class InfrastructureScenario:
             if dead and datetime.fromisoformat(lock.at) >= datetime.fromisoformat(drill.began_at):
                 locks.remove(lock)
 
-    # -- what stands ---------------------------------------------------------------------------------------
+    # -- what is deployed ---------------------------------------------------------------------------------------
 
     def _deployed(self) -> update_history.Update | None:
         with self._stack() as stack:
             return update_history.deployed(stack.updates())
 
     def _tag(self) -> str | None:
-        """The id of the drill that has tagged the parameters."""
+        """The id of the drill that tagged the parameters."""
         names = self.stage.session.settings.names
         with explained(f"reading the tags of {names.deployed_version}"):
             response = self.stage.roles.account(DEPLOYER).ssm.list_tags_for_resource(
@@ -162,7 +160,7 @@ class InfrastructureScenario:
 
     @contextmanager
     def _stack(self) -> Iterator[StackName]:
-        """The environment's stack, asked under the deployer's role."""
+        """The environment's stack, read under the deployer role."""
         session = self.stage.session
         found = Engine.found(backend_url(session.settings))
         variables = self.stage.roles.variables(DEPLOYER)
@@ -174,15 +172,15 @@ class InfrastructureScenario:
 
 
 def bad(program: str, value: str) -> str:
-    """A program that tags every parameter, whatever it imports itself. Raises `Refused` where it is no Python."""
+    """The program with code that tags every parameter. Raises `Refused` where it is not valid Python."""
     try:
         body = ast.parse(program).body
     except SyntaxError as error:
         raise Refused(
-            f"{PROGRAM} cannot be read ({error.msg}): this drill does not know how to make it bad.",
+            f"{PROGRAM} cannot be parsed ({error.msg}), so this drill cannot change it.",
             code=Code.DRILL_REFUSED,
         ) from None
-    # Its docstring and what it takes from the future have to come first, before any resource is declared.
+    # Its docstring and __future__ imports must come first; the added code before any resource.
     first = [
         at
         for at, one in enumerate(body)

@@ -1,8 +1,8 @@
 """The scenario `table`: an item that is overwritten, and `rollback table` with its cutover, each approved.
 
-The item is the drill's own. It is in the table for as long as the drill takes, and nothing else of the table
-is written: where anybody else has written to it since the second that is restored, the drill does not copy
-back, as that would revert their change.
+The item belongs to the drill and is deleted afterwards; nothing else in the table
+is written. If anybody else has written to it since the restored time, the drill does not copy
+back, because that would revert their change.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class TableScenario:
 
     def look(self) -> StateBefore:
         """`{"table": name, "keys": [[attribute, type], …]}`, types as S, N or B. Raises `Refused` where the
-        table's recovery is off.
+        table's recovery is disabled.
         """
         settings = self.stage.session.settings
         name = steps.known(settings, self.stage.table or next(iter(settings.restorable), ""))
@@ -51,9 +51,9 @@ class TableScenario:
             description = self._dynamodb.describe_table(TableName=name)["Table"]
         if self._latest(name) is None:
             raise Refused(
-                f"Point-in-time recovery of {name} is off: no second of it can be restored.",
+                f"Point-in-time recovery of {name} is disabled, so it cannot be restored.",
                 code=Code.DRILL_REFUSED,
-                next="terraform apply switches it on.",
+                next="Enable it, for example with terraform apply.",
             )
         types = {
             entry["AttributeName"]: entry["AttributeType"] for entry in description["AttributeDefinitions"]
@@ -66,8 +66,8 @@ class TableScenario:
         }
 
     def go_bad(self, drill: Drill, before: StateBefore) -> None:
-        """Writes the item, waits for a second that can be restored, then overwrites it. Raises
-        `RollbackError` where no second becomes restorable.
+        """Writes the item, waits until that time is restorable, then overwrites it. Raises
+        `RollbackError` where it does not become restorable.
         """
         name, key = before["table"], keyed(before, drill.drill_id)
         self._put(name, key, _GOOD, "attribute_not_exists(#mark)")
@@ -93,7 +93,7 @@ class TableScenario:
         differing = {kind: counts.get(kind, 0) for kind in (DIFFERENT, ONLY_LIVE, ONLY_RESTORED)}
         if differing != {DIFFERENT: 1, ONLY_LIVE: 0, ONLY_RESTORED: 0}:
             raise RollbackError(
-                f"Somebody else has written to {name} since {at} ({differing}): copying back would take that away.",
+                f"Somebody else has written to {name} since {at} ({differing}): copying back would revert that.",
                 code=Code.CHANGED_BY_OTHERS,
             )
         self.stage.driver.roll_back(
@@ -104,11 +104,11 @@ class TableScenario:
         item = self._item(before["table"], keyed(before, drill.drill_id))
         if item.get(_MARK, {}).get("S") != _GOOD:
             raise RollbackError(
-                f"The item in {before['table']} is not as it was.", code=Code.DRILL_NOT_RESTORED
+                f"The item in {before['table']} was not restored.", code=Code.DRILL_NOT_RESTORED
             )
 
     def restore(self, drill: Drill, before: StateBefore) -> None:
-        """Deletes the item, and the tables that were restored. A backup that was made stays."""
+        """Deletes the item and the restored tables. A backup is kept."""
         with explained(f"deleting the drill's item from {before['table']}"):
             self._dynamodb.delete_item(TableName=before["table"], Key=keyed(before, drill.drill_id))
         for entry in self.stage.session.ledger.timeline():
@@ -130,7 +130,7 @@ class TableScenario:
 
     @cached_property
     def _dynamodb(self) -> Any:
-        """A table's data is touched under the restore role, which the rollback role takes."""
+        """The client of the restore role, which the rollback role assumes."""
         return assume_role.clients(self.stage.roles.account(ROLLBACK), RESTORE)("dynamodb")
 
     def _clock(self) -> float:
@@ -155,13 +155,13 @@ class TableScenario:
         return item
 
     def _drop(self, copy: str) -> None:
-        """Deletes a restored table; nothing where it is gone."""
+        """Deletes a restored table; does nothing if it does not exist."""
         clocks = self.stage.session.clocks
         began = clocks.monotonic()
         while (description := steps.described(self._dynamodb, copy)) is not None:
             if clocks.monotonic() - began > _DELETION_SECONDS:
                 raise RollbackError(
-                    f"{copy} is not deleted within {_DELETION_SECONDS / 60:.0f} minutes.",
+                    f"{copy} was not deleted within {_DELETION_SECONDS / 60:.0f} minutes.",
                     code=Code.DRILL_NOT_RESTORED,
                 )
             with explained(f"deleting {copy}"):
@@ -177,6 +177,6 @@ class TableScenario:
 
 
 def keyed(before: StateBefore, name: str) -> dict[str, Any]:
-    """The key of a drill's item, `{"PK": {"S": "drill#…"}}`, of whatever types the table's key has."""
+    """The key of a drill's item, `{"PK": {"S": "drill#…"}}`, with the types of the table's key."""
     values = {"S": f"drill#{name}", "N": str(int(name[-_DIGITS:], 36)), "B": name.encode()}
     return {attribute: {kind: values[kind]} for attribute, kind in before["keys"]}

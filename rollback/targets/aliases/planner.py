@@ -70,7 +70,8 @@ def asleep_notice(functions: Sequence[str]) -> tuple[str, ...]:
 def make(account: Account, ledger: Ledger, request: AliasesRequest) -> tuple[Plan[Move], frozenset[str]]:
     """The plan for `request`, and the functions whose target version is Inactive.
 
-    Raises `UsageError` for what does not exist, `Refused` for what is not allowed."""
+    Raises `UsageError` for what does not exist, `Refused` for what is not allowed.
+    """
     settings = account.settings
     catalogue = settings.catalogue()
     services, functions = scope(settings, request)

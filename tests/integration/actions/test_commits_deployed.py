@@ -80,8 +80,8 @@ def test_previous_is_what_was_deployed_before(
 @pytest.mark.parametrize(
     ("entries", "why"),
     [
-        ([], "nobody recorded what is deployed"),
-        ([("deployment", A), ("deployment", B), ("rollback", "")], "nobody recorded what is deployed"),
+        ([], "the deployed commit is not recorded"),
+        ([("deployment", A), ("deployment", B), ("rollback", "")], "the deployed commit is not recorded"),
         ([("deployment", A)], "nothing older"),
         ([("deployment", A), ("deployment", B), ("rollback", A)], "nothing older"),
     ],

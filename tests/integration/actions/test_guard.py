@@ -342,4 +342,4 @@ def test_audit_finds_what_the_guards_role_wrote_that_no_guard_writes(night: Nigh
     found = audit(session.ledger, session.account.each, Quiet()).findings
 
     assert len(found) == 1
-    assert "the guard wrote it" in found[0].what
+    assert "it was written by the guard" in found[0].what

@@ -123,7 +123,7 @@ def test_a_failed_record_that_was_overtaken_can_change_nothing_any_more(world: W
     before = world.functions.deployed()
 
     for verb in (world.flow().verify, world.flow().resume, world.flow().abort):
-        with pytest.raises(Refused, match="has changed the same services since"):
+        with pytest.raises(Refused, match="has since changed the same services"):
             verb(identifier)
 
     assert world.functions.deployed() == before
@@ -378,7 +378,7 @@ def test_a_lease_is_parked_where_a_takeover_cannot_read_the_record(world: World)
         return client.query(**request)
 
     world.dynamodb = Instead(client, update_item=update, query=query)
-    with pytest.raises(RollbackError, match="No answer"):
+    with pytest.raises(RollbackError, match="No response"):
         world.flow(DAN).resume(finished.record.rollback_id)
     world.dynamodb = client
 
@@ -483,7 +483,7 @@ def test_an_alias_that_moves_between_the_two_reads_of_a_plan_refuses_it(world: W
     ("spoil", "why"),
     [
         (lambda f: f.versions[ROLES].pop("2"), "version 2 no longer exists"),
-        (lambda f: setattr(f.versions[ROLES]["2"], "sha", "other"), "holds other code"),
+        (lambda f: setattr(f.versions[ROLES]["2"], "sha", "other"), "has different code"),
         (lambda f: setattr(f.versions[ROLES]["2"], "state", "Failed"), "Failed, not Active"),
         (lambda f: f.aliases.pop(ROLES), "it has no alias 'live'"),
         (lambda f: (f.versions.pop(ROLES), f.aliases.pop(ROLES)), "the function does not exist"),

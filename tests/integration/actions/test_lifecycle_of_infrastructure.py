@@ -177,7 +177,7 @@ def test_without_anybody_to_ask_it_waits_for_its_digest(world: World, stack_doub
     assert waiting.error is not None
     assert waiting.error.next == f"rollback apply {identifier} --digest {digest[:16]} --env dev"
     assert set(stack_double.resources.values()) == {NEW}
-    with pytest.raises(Refused, match="has to be confirmed"):
+    with pytest.raises(Refused, match="must be confirmed"):
         flow(world).apply(identifier)
     with pytest.raises(Refused, match="is not that of"):
         flow(world).apply(identifier, "f" * 16)
@@ -201,7 +201,7 @@ def test_where_a_confirmation_is_enough_a_reviewers_approval_is_written_down_all
     identifier, digest = waiting.record.rollback_id, waiting.record.digest
     Lifecycle(session=world.session(BOB), ui=Quiet()).approve(identifier, digest)
 
-    with pytest.raises(Refused, match="has to be confirmed"):
+    with pytest.raises(Refused, match="must be confirmed"):
         flow(world).apply(identifier)
     done = flow(world).apply(identifier, digest[:16])
 

@@ -76,7 +76,7 @@ def test_an_abort_names_the_alias_that_it_leaves_to_somebody_else(world: World) 
 
     assert ended.record is not None
     assert ended.record.status is Status.REVERTED
-    assert f"Not changed (somebody else has changed it): {others}." in ui.notices
+    assert f"Not reverted, because somebody else has changed it: {others}." in ui.notices
     _, document = shown(world, failed.record.rollback_id)
     outcomes = {item["name"]: item["outcome"] for item in document["functions"]}
     assert outcomes == {others: "failed", **dict.fromkeys(ours, "reverted")}
@@ -109,8 +109,8 @@ def test_each_service_without_a_previous_release_has_its_own_reason(world: World
         previous(world.timeline(), ["teams", "roles", "new"], ())
 
     assert caught.value.what == (
-        "There is no previous release for new: no recorded release is deployed there; "
-        "for teams, roles: nothing older was recorded that is not quarantined."
+        "There is no previous release for new: no recorded release is deployed; "
+        "for teams, roles: there is no older release that is not quarantined."
     )
 
 
@@ -119,10 +119,10 @@ def test_a_failure_names_its_function_once_and_ends_without_a_full_stop() -> Non
     failures = [
         Failure(subject="acme-get", reason="moving acme-get: AccessDenied."),
         Failure(subject="acme-get", reason="acme-get-all is in its way"),
-        Failure(subject="acme-list", reason="somebody else moved it to version 7"),
+        Failure(subject="acme-list", reason="somebody else changed it to version 7"),
     ]
 
     assert several(failures) == (
         "moving acme-get: AccessDenied; acme-get: acme-get-all is in its way; "
-        "acme-list: somebody else moved it to version 7"
+        "acme-list: somebody else changed it to version 7"
     )

@@ -239,11 +239,11 @@ def _declined(night: Night) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda night: setattr(night.called, "red", False), "was not red within 360 s"),
-        (lambda night: setattr(night.called, "answering", True), "still answers"),
+        (lambda night: setattr(night.called, "red", False), "did not go off within 360 s"),
+        (lambda night: setattr(night.called, "answering", True), "still responds"),
         (lambda night: setattr(night.called, "standby", False), "there is none"),
-        (_nobody, "was not taken and through within 300 s"),
-        (_person, "and not by the guard"),
+        (_nobody, "was not taken and finished within 300 s"),
+        (_person, "not by the guard"),
         (_declined, "RED_BEFORE"),
     ],
     ids=[

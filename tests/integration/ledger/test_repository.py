@@ -487,7 +487,7 @@ def test_an_archive_that_does_not_answer_fails_nothing_is_reported_and_made_up_f
     world.bucket.fail = None
     assert kept(world) == [(1, "deployment")]
     (notice,) = ledger.notices
-    assert notice.startswith("The audit trail lacks entry 3 of the timeline: ")
+    assert notice.startswith("The archive lacks entry 3 of the timeline: ")
 
     world.begin()
 
@@ -502,7 +502,7 @@ def test_an_environment_without_the_bucket_gets_the_way_to_declare_it(world: Wor
     ledger.append(entry())
 
     (notice,) = ledger.notices
-    assert "There is no bucket acme-dev-audit-trail-111122223333" in notice
+    assert "The ledger's archive, bucket acme-dev-audit-trail-111122223333, does not exist" in notice
     assert "pulumi up" in notice
 
 
@@ -516,7 +516,7 @@ def test_a_ledger_that_was_rewritten_is_noticed_by_the_next_write(world: World) 
     ledger.append(entry(stands={"teams": "v2"}))
 
     (notice,) = ledger.notices
-    assert "holds something else under timeline/SEQ-0000000001-" in notice
+    assert "has another text under timeline/SEQ-0000000001-" in notice
     archive = world.archive()
     both = [archive.entry(one) for one in archive.kept_entries()]
     assert {one.stands["teams"] for one in both if one} == {"v1", "v2"}, "what was kept first stays"

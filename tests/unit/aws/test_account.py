@@ -38,9 +38,9 @@ def answer(error: Exception, *, before: bool = False) -> RollbackError:
     ("error", "exit_code", "code", "then"),
     [
         (exceptions.NoCredentialsError(), 2, Code.NO_CREDENTIALS, "make up"),
-        (exceptions.ProfileNotFound(profile="x"), 2, Code.CREDENTIALS_INVALID, "Sign in"),
-        (client_error("X", "ExpiredToken"), 2, Code.CREDENTIALS_INVALID, "Sign in"),
-        (client_error("X", "InvalidClientTokenId"), 2, Code.CREDENTIALS_INVALID, "Sign in"),
+        (exceptions.ProfileNotFound(profile="x"), 2, Code.CREDENTIALS_INVALID, "Log in"),
+        (client_error("X", "ExpiredToken"), 2, Code.CREDENTIALS_INVALID, "Log in"),
+        (client_error("X", "InvalidClientTokenId"), 2, Code.CREDENTIALS_INVALID, "Log in"),
         (client_error("X", "RequestTimeTooSkewed", "too skewed"), 2, Code.CLOCK_WRONG, "clock"),
         (
             client_error("X", "InvalidSignatureException", "Signature expired: 1 is now earlier"),

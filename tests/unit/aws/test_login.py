@@ -109,7 +109,7 @@ def test_what_is_kept_is_served_as_it_is_and_is_its_owners_only(place: Path) -> 
 def test_what_has_ended_is_not_served_and_is_gone(place: Path) -> None:
     kept_logins.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
 
-    with pytest.raises(UsageError, match="ended at 13:00:00Z", check=coded(Code.NO_CREDENTIALS)) as raised:
+    with pytest.raises(UsageError, match="expired at 13:00:00Z", check=coded(Code.NO_CREDENTIALS)) as raised:
         kept_logins.kept(ROLE, ENDS)
 
     assert raised.value.next == "rollback login --env dev --role break-glass"
@@ -120,7 +120,7 @@ def test_what_others_may_read_is_not_trusted(place: Path) -> None:
     kept_logins.keep(ROLE, login.take(account(ALICE), ROLE, serial=DEVICE, mfa="123456"))
     place.chmod(0o640)
 
-    with pytest.raises(RollbackError, match="not yours alone", check=coded(Code.CREDENTIALS_INVALID)):
+    with pytest.raises(RollbackError, match="not private", check=coded(Code.CREDENTIALS_INVALID)):
         kept_logins.kept(ROLE, NOW)
 
 

@@ -71,5 +71,5 @@ def test_with_nobody_configured_nobody_takes_it() -> None:
 
 
 def test_who_approves_reviews_emergencies_and_makes_none() -> None:
-    with pytest.raises(UsageError, match="may also break the glass"):
+    with pytest.raises(UsageError, match="may also use the break-glass role"):
         parse("dev", *texts(people={"breakGlass": [ALICE], "approvers": [ALICE]}))

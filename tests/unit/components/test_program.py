@@ -416,7 +416,7 @@ def test_configured_people_may_take_their_role_and_no_other() -> None:
 
 
 def test_a_setting_that_does_not_exist_ends_the_program_with_the_nearest_one() -> None:
-    with pytest.raises(pulumi.RunError, match=r"no setting 'rollback:prefx'.*'rollback:prefix'"):
+    with pytest.raises(pulumi.RunError, match=r"unknown setting 'rollback:prefx'.*'rollback:prefix'"):
         run(program, config=configuration("dev", **{"rollback:prefx": "x"}))
 
 

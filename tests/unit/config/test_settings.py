@@ -149,13 +149,13 @@ def test_a_function_is_listed_in_the_catalogue_once() -> None:
         **{"rollback:services": {"role_service": ["role-service-get"], "team_service": ["role-service-get"]}}
     )
 
-    assert "function 'role-service-get' is in 'role_service' and in 'team_service'" in error.what
+    assert "function 'role-service-get' is in both 'role_service' and 'team_service'" in error.what
 
 
 def test_a_function_is_listed_in_its_service_once() -> None:
     error = refused(**{"rollback:services": {"role_service": ["role-service-get", "role-service-get"]}})
 
-    assert "'role-service-get' is in 'role_service' and in 'role_service'" in error.what
+    assert "'role-service-get' is in both 'role_service' and 'role_service'" in error.what
 
 
 @pytest.mark.parametrize(

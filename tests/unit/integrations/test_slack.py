@@ -97,7 +97,7 @@ def test_a_slack_that_fails_is_reported_and_nothing_more(team: Slack) -> None:
     notifier.close()
 
     assert len(messages) == 1
-    assert "Slack did not take the message" in messages[0]
+    assert "The Slack message could not be sent" in messages[0]
 
 
 def test_a_slack_that_cannot_be_reached_is_reported_and_nothing_more() -> None:
@@ -110,7 +110,7 @@ def test_a_slack_that_cannot_be_reached_is_reported_and_nothing_more() -> None:
     notifier.notify(RecordSeen(record=_DONE))
     notifier.close()
 
-    assert "Slack did not take the message" in messages[0]
+    assert "The Slack message could not be sent" in messages[0]
     assert "xoxb" not in messages[0]
 
 
@@ -138,7 +138,7 @@ def test_whatever_a_record_states_slack_takes_it_and_takes_none_of_it_for_markup
         for block in result["blocks"]
         if block["type"] == "section" and block.get("text", {}).get("type") == "mrkdwn"
     ]
-    assert marked == ["<https://github.example/run/1|The run, with its report>"]
+    assert marked == ["<https://github.example/run/1|CI run with report>"]
 
 
 @pytest.mark.finding("D3")

@@ -285,4 +285,4 @@ def test_an_object_that_is_larger_than_anything_that_is_kept_is_not_read_to_its_
     reading = archive(bucket)
 
     assert list(reading.releases()) == []
-    assert "no text of at most 100 bytes" in reading.notices[0]
+    assert "not a text of at most 100 bytes" in reading.notices[0]

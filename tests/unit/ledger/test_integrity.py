@@ -300,7 +300,7 @@ def test_a_record_with_a_chain_of_its_own_is_named_whatever_it_shows_of_itself(t
         (finding, *_) = trail.audited(shelf).findings
 
         assert finding.pk.endswith("#01M8ZZZZZZZZZZZZZZZZZZZZZZ")
-        assert finding.what == "the timeline has no entry of it"
+        assert finding.what == "the timeline has no entry for it"
 
 
 def forged(trail: Trail, rollback_id: str, number: int, *, cut: bool) -> list[Item]:
@@ -442,7 +442,7 @@ def test_what_is_older_than_the_cover_is_reported_as_and_not_called_changed(trai
     (finding, *_) = trail.audited(shelf).findings
 
     assert (finding.pk, finding.sk) == (item["PK"], "METADATA")
-    assert "of schema 1, from before everything was covered" in finding.what
+    assert "it has schema 1, which hashes do not cover completely" in finding.what
 
 
 def test_a_ledger_that_is_written_to_meanwhile_is_read_again(trail: Trail, tmp_path: Path) -> None:

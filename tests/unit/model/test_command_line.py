@@ -111,7 +111,7 @@ MANY = [drifted(f"f{number}") for number in range(20)]
         (
             [Refusal(subject="f", reason="somebody is moving it", remedy="plan again"), lacking("g")],
             AliasesRequest(),
-            ["rollback lambda --env dev --dry-run  # once that is fixed"],
+            ["rollback lambda --env dev --dry-run  # after fixing that"],
         ),
     ],
 )

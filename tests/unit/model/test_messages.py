@@ -34,7 +34,7 @@ def move(name: str, start: str = "4", to: str = "3", **more: Any) -> Move:
         ),
         ((move("a"),), (move("a", revision_id="r2"),), "a is not as it was planned"),
         ((move("a"), move("b")), (move("a"),), "b is no longer in the plan"),
-        ((move("a"),), (move("a"), move("b")), "b is 4 → 3 now, and was not planned"),
+        ((move("a"),), (move("a"), move("b")), "b is now 4 → 3, but was not planned"),
     ],
 )
 def test_a_changed_plan_names_each_function_from_and_to_which_version(

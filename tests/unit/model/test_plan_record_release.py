@@ -303,7 +303,7 @@ def test_previous_goes_further_back_each_time_and_ends() -> None:
 
     assert history.back() == {"teams": "v2", "roles": "v2"}
     assert history.back() == {"teams": "v1", "roles": "v1"}
-    with pytest.raises(Refused, match="nothing older was recorded", check=coded(Code.NO_PREVIOUS)):
+    with pytest.raises(Refused, match="there is no older release", check=coded(Code.NO_PREVIOUS)):
         history.back()
 
 
@@ -346,7 +346,7 @@ def test_a_service_with_nothing_recorded_deployed_has_no_previous() -> None:
     history = History()
     history.adopt("v1")
 
-    with pytest.raises(Refused, match="no recorded release is deployed there", check=coded(Code.NO_PREVIOUS)):
+    with pytest.raises(Refused, match="no recorded release is deployed", check=coded(Code.NO_PREVIOUS)):
         previous(history.timeline, ["teams"], [])
 
 

@@ -91,7 +91,7 @@ def test_for_people_nothing_is_json(capsys: pytest.CaptureFixture[str]) -> None:
             "AWS_PROFILE=a rollback status\npulumi up --stack dev  # which declares it",
             ["AWS_PROFILE=a rollback status", "pulumi up --stack dev"],
         ),
-        ("Sign in, or set AWS_PROFILE; for the local account: make up.", []),
+        ("Log in, or set AWS_PROFILE.", []),
         ("--services all, or --services a,b", []),
         ("", []),
     ],

@@ -273,7 +273,7 @@ def test_a_version_with_other_code_and_one_that_is_gone_are_refused_by_function(
     with pytest.raises(Refused) as raised:
         night.acting().plan(AliasesRequest())
 
-    assert f"{GET}: version 2 holds other code" in raised.value.what
+    assert f"{GET}: version 2 has different code" in raised.value.what
     assert f"{ROLES}: version 2 no longer exists  (--except {ROLES})" in raised.value.what
     assert night.acting().plan(AliasesRequest(without=(GET, ROLES))).steps[0].function == LIST
 

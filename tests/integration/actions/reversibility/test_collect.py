@@ -109,7 +109,7 @@ def test_each_function_without_a_recovery_option_is_named(platform: World) -> No
     found = {finding.subject: finding.why for finding in of(can(platform), "functions")}
 
     assert found == {
-        ASSIGN: "There is no previous release: nothing older was recorded that is not quarantined.",
+        ASSIGN: "There is no previous release: there is no older release that is not quarantined.",
         GET: "it cannot be rolled back to v1.1.0: version 2 no longer exists",
         LIST: "it cannot be rolled back to v1.1.0: version 2 is Failed, not Active",
     }
@@ -209,7 +209,7 @@ def test_a_stack_that_is_recorded_is_no_check_that_does_not_apply_where_its_engi
     (unknown,) = can(platform).against
 
     assert (unknown.check, unknown.answer) == ("stack", CheckAnswer.UNKNOWN)
-    assert "pulumi is not on PATH" in unknown.why
+    assert "pulumi is not on the PATH" in unknown.why
     assert "rollback tools install" in unknown.next
 
 
@@ -226,7 +226,10 @@ def test_one_check_that_cannot_be_asked_leaves_the_others_be(platform: World) ->
     assert all("Not allowed" in one.why for one in verdict.against)
     assert verdict.against[1].why.endswith("And 2 more."), "once for all that failed alike"
     (note,) = of(verdict, "audit trail")
-    assert (note.answer, note.next) == (CheckAnswer.NOTE, "`pulumi up` of the foundation declares it.")
+    assert (note.answer, note.next) == (
+        CheckAnswer.NOTE,
+        "Run `pulumi up` of the foundation, which declares it.",
+    )
 
 
 def test_an_environment_that_lets_anybody_in_is_a_reason(platform: World, hub: GitHub) -> None:
@@ -238,8 +241,8 @@ def test_an_environment_that_lets_anybody_in_is_a_reason(platform: World, hub: G
     found = {finding.subject: finding.why for finding in can(platform).against}
 
     assert found == {
-        "dev-deploy": "it lets release/*, tag v* in",
-        "dev-drill": "it does not let main in",
+        "dev-deploy": "it also allows release/*, tag v*",
+        "dev-drill": "it does not allow main",
         "dev-rollback": "it is not restricted to main: jobs of any branch can assume its role",
         "dev-rollback-approval": "it has no required reviewers",
     }

@@ -554,7 +554,7 @@ def test_a_refused_deletion_is_a_failure_that_can_be_gone_on_with(old: World) ->
     assert ended.error is not None
     assert ended.record is not None
     assert ended.record.status is Status.FAILED
-    assert "Not allowed while deleting version" in ended.error.what
+    assert "Access denied while deleting version" in ended.error.what
     again = old.flow(DAN).resume(ended.record.rollback_id).record
     assert again is not None
     assert (again.status, again.counts["moved"], again.counts["failed"]) == (Status.COMPLETE, 12, 0)

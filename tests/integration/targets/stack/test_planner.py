@@ -221,7 +221,7 @@ def test_items_that_would_expire_are_refused_until_their_table_is_named(
     refusals = {one.subject.rpartition("::")[2]: one for one in target.refusals(plan)}
 
     assert set(refusals) == {"data", "spare"}
-    assert "its items would be deleted at the time in at" in refusals["spare"].reason
+    assert "its items would expire by at" in refusals["spare"].reason
     named = tuple(one.subject for one in refusals.values())
     assert not target.refusals(target.plan(StackRequest(commit=sha, allow_destroy=named)))
 
@@ -269,7 +269,7 @@ def test_a_commit_without_the_project_or_its_stack_is_reported(deployed: tuple[E
     for sha, parts in (
         (of_esc, r"Pulumi ESC \(platform/dev\)"),
         (without_stack, "Pulumi.dev.yaml is missing"),
-        (without_project, "holds no Pulumi project"),
+        (without_project, "has no Pulumi project"),
         (other, "the project is called 'other', not 'rollback'"),
     ):
         with pytest.raises(UsageError, match=parts, check=coded(Code.COMMIT_UNUSABLE)):

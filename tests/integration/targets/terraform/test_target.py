@@ -468,7 +468,7 @@ def test_switching_off_the_tables_recovery_is_refused_unless_it_is_named(place: 
 
     with place.flow() as flow:
         with pytest.raises(
-            Refused, match="point-in-time recovery would be switched off", check=coded(Code.PLAN_REFUSED)
+            Refused, match="point-in-time recovery would be disabled", check=coded(Code.PLAN_REFUSED)
         ):
             previewed(flow, "terraform", TerraformRequest(commit=off))
         allowed = previewed(flow, "terraform", TerraformRequest(commit=off, allow_destroy=(TABLE,)))

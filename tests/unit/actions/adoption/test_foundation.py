@@ -99,4 +99,4 @@ def test_nothing_is_adopted_into_a_stack_that_still_has_the_foundation() -> None
     with pytest.raises(Refused, check=coded(Code.WOULD_DESTROY)) as refused:
         foundation.refuse_unsplit(stack(AWS, *urns()), settings)
 
-    assert refused.value.next.endswith("rollback foundation split --env dev")
+    assert refused.value.next.startswith("rollback foundation split --env dev")

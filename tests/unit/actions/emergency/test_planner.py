@@ -153,7 +153,7 @@ def test_a_release_that_the_archive_has_not_is_answered_with_those_it_has() -> N
     with pytest.raises(UsageError) as raised:
         named(ALL, SERVICES, now(get=3, list=3, role=3), "v9")
 
-    assert raised.value.next == "It has: v3, v2, v1."
+    assert raised.value.next == "Releases in the archive: v3, v2, v1."
 
 
 def test_what_the_archive_reports_quarantines_is_what_was_quarantined_and_not_lifted() -> None:

@@ -85,19 +85,19 @@ def test_a_protection_that_is_dropped_is_a_reason_though_nothing_else_changes(op
             {"attributes": [*KEYS["attributes"][:2], {"name": "AT", "type": "N"}]},
             "attribute AT would change its type",
         ),
-        ({"global_secondary_indexes": []}, "index by-time would go"),
+        ({"global_secondary_indexes": []}, "index by-time would be removed"),
         (
             {"global_secondary_indexes": [{"name": "by-time", "hash_key": "SK"}]},
             "index by-time would change its keys",
         ),
-        ({"deletion_protection_enabled": False}, "its deletion protection would be switched off"),
+        ({"deletion_protection_enabled": False}, "its deletion protection would be disabled"),
         (
             {"point_in_time_recovery": {"enabled": False}},
-            "its point-in-time recovery would be switched off",
+            "its point-in-time recovery would be disabled",
         ),
         pytest.param(
             {"ttl": [{"attribute_name": "gone_at", "enabled": True}]},
-            "its items would be deleted at the time in gone_at",
+            "its items would expire by gone_at",
             marks=pytest.mark.finding("S11"),
         ),
     ],
@@ -162,7 +162,7 @@ def test_both_engines_spellings_are_read_as_one() -> None:
 
     result = why(judged("stack", [pulumi], [], "c" * 40))
 
-    assert result == ["attribute AT would no longer be defined", "index by-time would go"]
+    assert result == ["attribute AT would no longer be defined", "index by-time would be removed"]
     assert why(judged("terraform", [replace(terraform, unprotects=False)], [], "c" * 40)) == result
     assert terraform.unprotects, "an instance is protected where its block is"
 
@@ -244,8 +244,8 @@ def test_somebody_has_to_be_named_who_may_approve() -> None:
         (replace(GATE, reviewers=0), "it has no required reviewers"),
         (replace(GATE, prevents_self_review=False), "who starts a run may review it"),
         (replace(GATE, patterns=None), "it is not restricted to main"),
-        (replace(GATE, patterns=("main", "release/*", "tag v*")), "it lets release/*, tag v* in"),
-        (replace(GATE, patterns=()), "it does not let main in"),
+        (replace(GATE, patterns=("main", "release/*", "tag v*")), "it also allows release/*, tag v*"),
+        (replace(GATE, patterns=()), "it does not allow main"),
     ],
 )
 def test_an_environment_on_github_lets_nobody_past(gate: Gate, reason: str) -> None:

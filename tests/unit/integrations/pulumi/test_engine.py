@@ -65,7 +65,7 @@ def test_what_cannot_be_written_down_is_not_started(engine: Make, tmp_path: Path
 
     def starts(process: Process) -> None:
         pids.append(process.pid)
-        raise LeaseLost("somebody else has taken it")
+        raise LeaseLost("another process has taken it")
 
     with pytest.raises(LeaseLost):
         engine(f"touch {ran}").run(
@@ -109,7 +109,7 @@ def test_an_engine_that_is_missing_or_of_another_major_is_reported(
         engine("echo v4.0.0").version()
     assert engine("echo v3.1.2").version() == "3.1.2"
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(UsageError, match="not on PATH", check=coded(Code.TOOL_MISSING)):
+    with pytest.raises(UsageError, match="not on the PATH", check=coded(Code.TOOL_MISSING)):
         Engine.found("file:///state")
 
 

@@ -211,7 +211,7 @@ def test_somebody_elses_release_is_left_alone_and_named(estate: Estate) -> None:
     outcome = estate.execute()
 
     assert [(failure.subject, failure.foreign) for failure in outcome.failures] == [(B, True)]
-    assert "moved it to version 3" in outcome.failures[0].reason
+    assert "changed it to version 3" in outcome.failures[0].reason
     assert estate.functions.aliases[B].description == "theirs"
 
 
@@ -300,7 +300,7 @@ def test_a_function_that_vanished_stops_the_moves_and_not_the_undo(estate: Estat
     outcome = estate.execute()
 
     assert [failure.foreign for failure in outcome.failures] == [True]
-    assert "gone" in outcome.failures[0].reason
+    assert "no longer exists" in outcome.failures[0].reason
     estate.journal.failed(outcome.failures)
     assert estate.undo().ok
     assert estate.functions.aliases[A].version == "2"
@@ -676,7 +676,7 @@ def test_verify_sees_a_weight_on_an_alias_that_is_at_its_version(estate: Estate)
     (check,) = estate.target.verify(estate.plan)
 
     assert not check.ok
-    assert f"{B}: of its traffic goes 50% to version 2" in check.detail
+    assert f"{B}: it sends traffic 50% to version 2" in check.detail
 
 
 def test_progress_is_journalled_in_batches(estate: Estate) -> None:

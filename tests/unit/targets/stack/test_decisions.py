@@ -84,11 +84,11 @@ def test_a_type_has_one_spelling(type_: str, spelled: str) -> None:
         (change(DELETE, "acme:index/vault:Vault"), "it holds data and would be deleted"),
         (change(DELETE, retains=True), "retain_on_delete"),
         (change(SAME, unprotects=True), "it would lose its protection"),
-        (change(UPDATE, ALIAS, properties=("functionVersion",)), "undoes what was released or rolled back"),
-        (change(DELETE, ALIAS), "undoes what was released or rolled back"),
+        (change(UPDATE, ALIAS, properties=("functionVersion",)), "undoes a release or a rollback"),
+        (change(DELETE, ALIAS), "undoes a release or a rollback"),
         (
             change(UPDATE, name=NAMES.deployed_version, properties=("value",)),
-            "releases and rollbacks write would be overwritten",
+            "the value written by releases and rollbacks would be overwritten",
         ),
     ],
 )
@@ -146,7 +146,7 @@ def test_what_destroys_nothing_goes_through(one: ResourceChange) -> None:
 def test_nobody_saws_off_the_branch_that_they_sit_on(one: ResourceChange) -> None:
     (refusal,) = refusals([one], (one.urn,), NAMES)
 
-    assert "this tool relies on it" in refusal.reason
+    assert "this tool needs it" in refusal.reason
     assert refusal.remedy.startswith("--except 'urn:x'")
 
 
@@ -169,7 +169,7 @@ def test_a_rollback_changes_neither_the_break_glass_role_nor_the_drill_role(
 
     (refusal,) = refusals([one], (one.urn,), NAMES)
 
-    assert "this tool relies on it" in refusal.reason
+    assert "this tool needs it" in refusal.reason
 
 
 _SAFE = {"deletionProtectionEnabled": True, "pointInTimeRecovery": {"enabled": True}}
@@ -184,14 +184,14 @@ _SAFE_THERE = {"deletion_protection_enabled": True, "point_in_time_recovery": [{
         (TABLE, _SAFE, {"pointInTimeRecovery": None}, "point-in-time recovery"),
         (TABLE, _SAFE, {"deletionProtectionEnabled": False}, "deletion protection"),
         (TABLE, _SAFE, {"deletionProtectionEnabled": None}, "deletion protection"),
-        (TABLE, _SAFE, {"ttl": {"attributeName": "at", "enabled": True}}, "deleted at the time in at"),
+        (TABLE, _SAFE, {"ttl": {"attributeName": "at", "enabled": True}}, "expire by at"),
         ("aws_dynamodb_table", _SAFE_THERE, {"point_in_time_recovery": []}, "point-in-time recovery"),
         ("aws_dynamodb_table", _SAFE_THERE, {"deletion_protection_enabled": None}, "deletion protection"),
         (
             "aws_dynamodb_table",
             {**_SAFE_THERE, "ttl": [{"attribute_name": "at", "enabled": True}]},
             {"ttl": [{"attribute_name": "other", "enabled": True}]},
-            "deleted at the time in other",
+            "expire by other",
         ),
         ("aws_db_instance", {"deletion_protection": True}, {"deletion_protection": False}, "protection"),
     ],

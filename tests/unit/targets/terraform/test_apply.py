@@ -175,7 +175,7 @@ def test_a_person_who_asks_to_stop_interrupts_it() -> None:
 def test_an_apply_beyond_its_time_has_failed() -> None:
     (failure,) = applied(Tool(code=1, asked=True), Memory()).failures
 
-    assert "did not end within 15 minutes" in failure.reason
+    assert "did not finish within 15 minutes" in failure.reason
 
 
 def test_an_apply_that_went_through_although_it_was_to_stop_is_done() -> None:

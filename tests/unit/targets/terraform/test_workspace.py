@@ -92,7 +92,7 @@ def test_a_link_in_its_place_is_not_followed(checkout: Path, temporary: Path, tm
     place = temporary / "access-rollback-terraform-12345678"
     place.symlink_to(tmp_path)
 
-    with pytest.raises(Refused, match="somebody else", check=coded(Code.PLAN_OUTDATED)):
+    with pytest.raises(Refused, match="another user", check=coded(Code.PLAN_OUTDATED)):
         works(checkout, str(place))
 
 
