@@ -17,7 +17,7 @@ THROTTLES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
 
 
 class Limits(Protocol):
-    """How fast Lambda may be asked: settings have it."""
+    """The limits of calls to Lambda, from the settings."""
 
     @property
     def pace(self) -> Pace: ...
@@ -26,7 +26,7 @@ class Limits(Protocol):
 
 
 class Throttles:
-    """Counts the answers that said "too many requests": somebody else was using the quota, too."""
+    """Counts throttled responses: something else is using the quota, too."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -47,8 +47,8 @@ def paced(
 ) -> None:
     """Waits for the rate limit before every attempt, and slows it down after every throttle.
 
-    A throttled call was not carried out: it is sent again as soon as the limit allows, for as long as the RTO of a
-    code rollback, so that no burst of throttling that is shorter than what is left of it ends a rollback. `clock`
+    A throttled call was not executed: it is retried as soon as the limit allows, for at most the RTO of a
+    code rollback, so that a short burst of throttling does not fail a rollback. `clock`
     and `sleep` are seconds, monotonic.
     """
     patience = settings.rto.code * 60
@@ -57,7 +57,7 @@ def paced(
     reads = SlidingWindow(limit=limit, seconds=limit / settings.pace.reads, clock=clock, sleep=sleep)
 
     def quota(event_name: str) -> Limit | None:
-        # GetFunction has a quota of its own; Invoke is no control-plane call.
+        # GetFunction has its own quota; Invoke is not a control-plane call.
         operation = event_name.rsplit(".", 1)[-1]
         return {"Invoke": None, "GetFunction": reads}.get(operation, writes)
 
@@ -68,13 +68,13 @@ def paced(
     def needs_retry(
         response: tuple[Any, Any] | None, request_dict: dict[str, Any], event_name: str = "", **_: Any
     ) -> float | None:
-        """As botocore has it: seconds to wait before the next attempt, or None to leave it to others."""
+        """Called by botocore: returns seconds to wait before the next attempt, or None to leave the decision to others."""
         quota_of = quota(event_name)
         if quota_of is None or response is None or not _throttled(*response):
             return None
         throttles.add()
         quota_of.throttled()
-        # The context is of one call, with all its attempts.
+        # The context belongs to one call with all its attempts.
         since: float = request_dict["context"].setdefault("throttled_since", clock())
         return 0.0 if clock() - since < patience else None
 

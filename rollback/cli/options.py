@@ -39,7 +39,10 @@ MaybeEnv = Annotated[
     ),
 ]
 Reason = Annotated[
-    str, typer.Option("--reason", "-r", metavar="TEXT", help="Why, in one line; required for every change.")
+    str,
+    typer.Option(
+        "--reason", "-r", metavar="TEXT", help="The reason, on one line; required for every change."
+    ),
 ]
 Identifier = Annotated[
     str,

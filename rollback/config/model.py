@@ -475,7 +475,7 @@ class Settings(Section):
         return typed if typed in self.catalogue() else self.entries().get(typed, typed)
 
     def service(self, name: str) -> str:
-        """Returns `name` if the catalogue has that service.
+        """Returns Returns `name` if the catalogue has that service.
 
         Otherwise raises `UsageError` with the most similar name.
         """

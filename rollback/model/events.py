@@ -2,8 +2,8 @@
 
 Those of one target alone are in `events` of its package (`targets.stack`, `targets.table`, `targets.terraform`).
 
-Kinds of different targets can have one name ("changed", "ended"): a reader knows whose journal it reads, and asks
-for the type that it means. A field that is None is not stored, and `from_` is stored as `from`.
+Kinds of different targets can have the same name ("changed", "ended"): a reader knows the journal's target, and asks
+for a type. A field that is None is not stored, and `from_` is stored as `from`.
 """
 
 from __future__ import annotations

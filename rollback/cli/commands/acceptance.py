@@ -29,7 +29,7 @@ def acceptance(
             "--older-than",
             metavar="MINUTES",
             min=0,
-            help="Remove what runs have left that began more than this ago.",
+            help="Remove resources of runs that started more than this ago.",
         ),
     ] = 60,
     dry_run: DryRun = False,

@@ -16,7 +16,12 @@ from rollback.views import reversibility
 def can(
     env: Env,
     commit: Annotated[
-        str, typer.Option("--commit", metavar="COMMIT", help="The commit to be deployed.")
+        str,
+        typer.Option(
+            "--commit",
+            metavar="COMMIT",
+            help="The commit to deploy; default: the one that is checked out.",
+        ),
     ] = "HEAD",
     github: Annotated[
         bool, typer.Option("--github", help="Also require that GitHub lists the required reviewers.")

@@ -54,7 +54,9 @@ def role(
     person: Annotated[
         str,
         typer.Option(
-            "--person", metavar="NAME", help="In whose name; default: who has started this attempt."
+            "--person",
+            metavar="PERSON",
+            help="The person named in the session; default: who started this attempt.",
         ),
     ] = "",
 ) -> None:
@@ -70,8 +72,12 @@ def plan(
     ],
     env: Env,
     reason: Reason = "",
-    to: Annotated[str, typer.Option("--to", metavar="WHERE", help="As --to of that command.")] = "",
-    services: Annotated[str, typer.Option("--services", metavar="NAMES", help="all, or some: a,b")] = "all",
+    to: Annotated[
+        str, typer.Option("--to", metavar="TARGET", help="The target, as for --to of the command.")
+    ] = "",
+    services: Annotated[
+        str, typer.Option("--services", metavar="SERVICES", help="all, or a list: a,b")
+    ] = "all",
     table: Annotated[str, typer.Option("--table", metavar="TABLE", help="The table.")] = "",
     cutover: Annotated[str, typer.Option("--cutover", metavar="HOW", help="As --cutover of table.")] = "none",
     allow_destroy: Annotated[
@@ -166,7 +172,7 @@ def end_(
     identifier: Identifier,
     env: Env,
     approval: Annotated[
-        str, typer.Option("--approval", metavar="RESULT", help="How the approval's job ended.")
+        str, typer.Option("--approval", metavar="RESULT", help="The result of the approval job.")
     ] = "",
 ) -> None:
     """Cancel a plan that was rejected or timed out, and write the result to the job's summary."""

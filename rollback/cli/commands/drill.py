@@ -33,7 +33,7 @@ def drill(
         typer.Option(
             "--scenario",
             metavar="SCENARIO",
-            help="What to make bad: code, configuration, infrastructure, full, table, automatic; several, or all.",
+            help="What to break: code, configuration, infrastructure, full, table, automatic; a list, or all.",
         ),
     ] = "",
     fault: Annotated[

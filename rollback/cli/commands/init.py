@@ -66,7 +66,7 @@ def init(
     prefix: Annotated[
         str,
         typer.Option(
-            "--prefix", metavar="PREFIX", help="What all names begin with; default: the folder's name."
+            "--prefix", metavar="PREFIX", help="The prefix of all declared names; default: the folder's name."
         ),
     ] = "",
     production: Annotated[

@@ -60,7 +60,13 @@ def login(
     ] = "",
     hours: Annotated[
         int,
-        typer.Option("--hours", metavar="N", min=1, max=naming.SESSION_HOURS, help="For how long, in hours."),
+        typer.Option(
+            "--hours",
+            metavar="N",
+            min=1,
+            max=naming.SESSION_HOURS,
+            help="How long the session lasts, in hours.",
+        ),
     ] = 1,
     json: Json = False,
 ) -> None:
@@ -121,7 +127,9 @@ def logout(
 
 
 def credentials(
-    role: Annotated[str, typer.Argument(metavar="ROLE_ARN", help="The role, as login has taken it.")],
+    role: Annotated[
+        str, typer.Argument(metavar="ROLE_ARN", help="The ARN of a role that login has assumed.")
+    ],
 ) -> None:
     """Print the credentials of a login, for credential_process of an AWS profile."""
     try:

@@ -91,7 +91,7 @@ def adopt(
     env: Env,
     version: Version,
     commit: Annotated[
-        str, typer.Option("--commit", metavar="COMMIT", help="The commit it was made from, if known.")
+        str, typer.Option("--commit", metavar="COMMIT", help="The commit it was built from, if known.")
     ] = "",
     terraform_commit: Annotated[
         str | None,

@@ -137,7 +137,7 @@ def stack(
     reason: Reason = "",
     to: To = "previous",
     name: Annotated[
-        str, typer.Option("--stack", metavar="NAME", help="Another stack than the environment's own.")
+        str, typer.Option("--stack", metavar="STACK", help="A stack other than the environment's.")
     ] = "",
     project: Annotated[
         str, typer.Option("--project-dir", metavar="DIR", help="The program's folder in the repository.")
@@ -194,7 +194,7 @@ def table(
         str, typer.Option("--table", metavar="TABLE", help="The table.", autocompletion=completion.tables)
     ],
     to: Annotated[
-        str, typer.Option("--to", metavar="WHEN", help="A time, before:ID, release:VERSION, or restored:ID.")
+        str, typer.Option("--to", metavar="POINT", help="A time, before:ID, release:VERSION or restored:ID.")
     ],
     reason: Reason = "",
     cutover: Annotated[

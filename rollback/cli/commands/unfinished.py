@@ -16,7 +16,7 @@ from rollback.views import rich_layout
 def approve(
     identifier: Identifier,
     digest: Annotated[
-        str, typer.Option("--digest", metavar="DIGEST", help="The digest of the plan that you have read.")
+        str, typer.Option("--digest", metavar="DIGEST", help="The digest of the plan that you reviewed.")
     ],
     env: MaybeEnv = None,
     json: Json = False,

@@ -11,8 +11,8 @@ from rollback.model.events import Happened
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineBegan(Happened):
-    """An engine runs: its process, the attempt of a CI run that it belongs to (`4711/attempts/2`) or empty, and
-    whether it goes `back`.
+    """An engine was started: its process, the attempt of its CI run (`4711/attempts/2`) or empty, and
+    whether it undoes (`back`).
     """
 
     kind = "began"
@@ -23,7 +23,7 @@ class EngineBegan(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineLocked(Happened):
-    """The lock that it holds."""
+    """The engine's lock."""
 
     kind = "lock"
     uuid: str
@@ -31,7 +31,7 @@ class EngineLocked(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineEnded(Happened):
-    """Its exit code, and whether it did nothing because of another's lock."""
+    """The engine's exit code, and whether it did nothing because the stack was locked."""
 
     kind = "ended"
     code: int
@@ -40,7 +40,7 @@ class EngineEnded(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StackResource:
-    """A resource, or a part of its replacement, that an engine is through with."""
+    """A resource, or a part of its replacement, that an engine has finished."""
 
     urn: str
     op: str
@@ -49,7 +49,7 @@ class StackResource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StackChanged(Happened):
-    """Resources on the way to the commit."""
+    """Finished resources of the execution."""
 
     kind = "changed"
     resources: tuple[StackResource, ...]
@@ -57,7 +57,7 @@ class StackChanged(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StackRestored(Happened):
-    """Resources while it is undone."""
+    """Finished resources of the undo."""
 
     kind = "restored"
     resources: tuple[StackResource, ...]
@@ -65,7 +65,7 @@ class StackRestored(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineUnlocked(Happened):
-    """The lock of a dead engine is removed: its `holder`, HOST:PID, and the `proof` that it is dead."""
+    """The lock of a dead engine was removed: its `holder`, HOST:PID, and the `proof` that it is dead."""
 
     kind = "unlocked"
     uuid: str
@@ -75,7 +75,7 @@ class EngineUnlocked(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StackRenamed(Happened):
-    """Resources that get another name in the checkpoint, as the same objects have in the program: URN → URN."""
+    """Resources that are renamed in the checkpoint, as in the program: URN → URN."""
 
     kind = "renamed"
     urns: Mapping[str, str]
@@ -83,8 +83,8 @@ class StackRenamed(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StackAdopted(Happened):
-    """The resources that a dead engine had begun: those now in the checkpoint, those that were not there, and
-    those of which nobody knows.
+    """The resources that a dead engine had started: those now in the checkpoint, those that do not exist, and
+    those of which it is unknown.
     """
 
     kind = "adopted"

@@ -11,9 +11,9 @@ from rollback.model.events import Happened
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepDone(Happened):
-    """A step of a table's plan is through, with what it gave: the `copy`, the settings `given` to it, the
+    """A step of a table's plan is done, with its result: the `copy`, the settings `given` to it, the
     `backup`, the `items` that were written, the `parameter`; of a comparison the loss `report`, its `counts`,
-    the same in words (`loss`), where it is `kept`, and what to type `next`.
+    the same as text (`loss`), its location (`kept`), and what to type `next`.
     """
 
     kind = "done"
@@ -42,7 +42,7 @@ class Restoring(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Restored(Happened):
-    """The restore has begun; nobody else made `copy`."""
+    """The restore was started, and `copy` belongs to this record."""
 
     kind = "restored"
     copy: str
@@ -66,7 +66,7 @@ class Writing(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wrote(Happened):
-    """How many lines of the loss report are `through`; those `left` alone and `already` so, by number."""
+    """How many lines of the loss report are done (`through`); the numbers of those `left` unchanged, and of those `already` as wanted."""
 
     kind = "wrote"
     through: int
@@ -94,7 +94,7 @@ class Pointed(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutoverUndone(Happened):
-    """A cutover is undone, but for what was `left`, in words."""
+    """A cutover was undone, except for what was `left`, as text."""
 
     kind = "undone"
     left: tuple[str, ...]

@@ -10,7 +10,7 @@ from rollback.model.events import Happened
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Applying(Happened):
-    """An apply runs: its process, the hash of its saved plan, the kind of its changes, and its CI run's attempt
+    """An apply was started: its process, the hash of its saved plan, the kind of its changes, and its CI run's attempt
     (`4711/attempts/2`), or None.
     """
 
@@ -32,7 +32,7 @@ class StateLocked(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StateUnlocked(Happened):
-    """The lock of a dead apply is removed: why it is known to be dead (`proof`), and what a person says is dead
+    """The lock of a dead apply was removed: the proof that it is dead (`proof`), and what a person confirmed
     (`confirmed`, HOST:PID or the lock's id), or empty.
     """
 
@@ -46,7 +46,7 @@ class StateUnlocked(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplyEnded(Happened):
-    """Its exit code, whether it touched anything or did `all`, and the state that it left (`state_bucket.position`)."""
+    """The apply's exit code, whether it changed anything or did `all`, and the resulting state (`state_bucket.position`)."""
 
     kind = "ended"
     code: int
@@ -58,7 +58,7 @@ class ApplyEnded(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TerraformResource:
-    """A resource that was created, updated or deleted; `id` where the provider has told one."""
+    """A resource that was created, updated or deleted; `id` if the provider has reported one."""
 
     address: str
     action: str
@@ -67,7 +67,7 @@ class TerraformResource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TerraformChanged(Happened):
-    """Resources on the way to the commit."""
+    """Finished resources of the execution."""
 
     kind = "changed"
     resources: tuple[TerraformResource, ...]
@@ -75,7 +75,7 @@ class TerraformChanged(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TerraformPutBack(Happened):
-    """Resources while it is undone."""
+    """Finished resources of the undo."""
 
     kind = "put-back"
     resources: tuple[TerraformResource, ...]
@@ -83,7 +83,7 @@ class TerraformPutBack(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replanned(Happened):
-    """What was left after an interruption, and the hash of the plan for it."""
+    """The remaining changes after an interruption, and the hash of their plan."""
 
     kind = "replanned"
     remaining: tuple[str, ...]
@@ -100,7 +100,7 @@ class TerraformReverted(Happened):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TerraformAdopted(Happened):
-    """What a killed apply had made is in the state now, or why it is not."""
+    """What a killed apply had created was imported into the state, or why not."""
 
     kind = "adopted"
     address: str
