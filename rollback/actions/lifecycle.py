@@ -449,18 +449,18 @@ class Lifecycle:
         try:
             answer = self.ui.confirm(f"Apply this plan to {plan.environment}?")
         except Cancelled as cancelled:
-            return self._cancelled(waiting, waiting.record, cancelled)
+            return self._cancelled(waiting, waiting.record, cancelled, "cancelled at the prompt")
         if answer is None:
             return waiting
         if not answer:
-            return self.abort(waiting.record.rollback_id, "not confirmed")
+            return self._cancelled(waiting, waiting.record, Cancelled("Not confirmed."), "not confirmed")
         return self.apply(waiting.record.rollback_id, waiting.record.digest)
 
-    def _cancelled(self, waiting: Finished, record: Record, cancelled: Cancelled) -> Finished:
+    def _cancelled(self, waiting: Finished, record: Record, cancelled: Cancelled, reason: str) -> Finished:
         """Aborts the record that a person was asked about. If that cannot be written, the record keeps waiting."""
         name = record.rollback_id
         try:
-            ended = self.abort(name, "cancelled at the prompt")
+            ended = self.abort(name, reason)
         except RollbackError as error:
             cancelled.changed = f"Nothing was changed. {name} could not be aborted: {error.what}"
             cancelled.next = Commands.in_ledger(name, record.environment).undo

@@ -186,7 +186,7 @@ class Refused(RollbackError):
 
 
 class Cancelled(Refused):
-    """A person pressed Ctrl-C or Ctrl-D at a prompt."""
+    """A person answered a prompt with no, Ctrl-C or Ctrl-D."""
 
     code_default = Code.CONFIRMATION_MISSING
 

@@ -9,6 +9,7 @@ import typer
 from rollback.api import kinds
 from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import end, verb
+from rollback.core.errors import Cancelled
 from rollback.model import advice, messages
 from rollback.model.request import PruneRequest
 from rollback.views import documents, json_output, rich_layout
@@ -50,6 +51,8 @@ def prune(
                 ui.show(rich_layout.text(_NOTHING), {})
             elif plan.changes and reason and not json:
                 answer = ui.confirm(f"Permanently delete these versions in {plan.environment}?")
+                if answer is False:
+                    raise Cancelled("Not confirmed.")
                 digest = plan.digest if answer else ""
                 then = typed if answer is None else ""
             if not digest:

@@ -216,12 +216,12 @@ def test_where_a_confirmation_is_enough_a_reviewers_approval_is_written_down_all
 @pytest.mark.parametrize(
     ("answer", "status", "at"), [(True, Status.COMPLETE, OLD), (False, Status.ABORTED, NEW)]
 )
-def test_the_person_at_the_terminal_is_asked(
+def test_the_person_at_the_terminal_is_asked_and_no_is_a_refusal(
     world: World, stack_double: StackDouble, answer: bool, status: Status, at: str
 ) -> None:
     finished = start(world, answer=answer)
 
-    ended(world, finished, status, 0)
+    ended(world, finished, status, 0 if answer else 3)
     assert set(stack_double.resources.values()) == {at}
 
 
