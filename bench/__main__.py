@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import account, automatic, figures, infrastructure, paced, script, table
+from bench import account, automatic, browsing, figures, infrastructure, paced, script, table
 from bench.account import ENVIRONMENT, BenchAccount
 from bench.table import Measurement
 from localaws import shell
@@ -167,6 +167,19 @@ def at_hand(few: BenchAccount, progress: Callable[[str], None]) -> Iterator[Meas
     yield Measurement(
         name=f"rollback history of {_HISTORY} entries", ours=statistics.median(histories), bar=2
     )
+    if browsing.browser() is not None:
+        progress(f"the report of {_HISTORY} entries in a browser: measuring")
+        yield from in_a_browser(few)
+
+
+def in_a_browser(few: BenchAccount) -> Iterator[Measurement]:
+    """The report of as many entries, as a browser loads and filters it."""
+    path = few.checkout / "report.html"
+    few.rollback("report", "--env", ENVIRONMENT, "--limit", str(_HISTORY), "--file", str(path))
+    loads, filters = zip(*browsing.seconds(path, _RUNS, words=f"{_HISTORY // 2:026d}"), strict=True)
+    name = f"the report of {_HISTORY} entries in a browser"
+    yield Measurement(name=f"{name}: to load it", ours=statistics.median(loads), bar=0.5)
+    yield Measurement(name=f"{name}: to filter it", ours=statistics.median(filters), bar=0.5)
 
 
 if __name__ == "__main__":

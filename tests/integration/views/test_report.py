@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,21 +16,13 @@ from axe_playwright_python.sync_playwright import Axe
 from moto import mock_aws
 from playwright.sync_api import Browser, sync_playwright
 
+from bench import browsing
 from rollback.actions.history import past
 from rollback.actions.report_data import DETAILED, gather
 from rollback.model.request import AliasesRequest
 from rollback.views.report import ReportData, page, summary
 from tests.doubles.world import World, create_table, settings, texts
 
-# Quiet on a machine without a way out, and without a sandbox that root cannot have.
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 _HOSTILE = (
     '<img src=x onerror="document.title=1"><script>document.title=2</script> | `x` @all [a](javascript:b)'
 )
@@ -39,13 +30,12 @@ _HOSTILE = (
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next((found for name in names if (found := shutil.which(name))), None)
+    path = browsing.browser()
     if path is None:
-        assert not os.environ.get("CI"), f"none of {', '.join(names)} is on PATH"
-        pytest.skip(f"none of {', '.join(names)} is on PATH")
+        assert not os.environ.get("CI"), "no Chromium is on PATH"
+        pytest.skip("no Chromium is on PATH")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+        browser = playwright.chromium.launch(executable_path=path, args=list(browsing.FLAGS))
         yield browser
         browser.close()
 
