@@ -12,7 +12,7 @@ from rich.text import Text
 from rollback.actions.acceptance import names
 from rollback.actions.acceptance.fact import Finding, Outcome, Report
 from rollback.actions.acceptance.names import SandboxNames
-from rollback.views.rich_layout import lines_to_copy, text
+from rollback.views.rich_layout import hanging, lines_to_copy, text
 
 _MARKS = {Outcome.HOLDS: ("✓", "green"), Outcome.DIFFERS: ("✗", "bold red")}
 _UNKNOWN = ("–", "yellow")
@@ -104,14 +104,17 @@ def document(report: Report) -> dict[str, Any]:
 def planned_view(planned: SandboxNames) -> RenderableType:
     """What a run would create, and the permissions that it needs."""
     settings = planned.settings
-    lines = [
-        f"In {settings.environment} ({settings.account}, {settings.region}) it creates, and removes afterwards:",
-        *(f"  {resource}" for resource in planned.resources),
-        "It needs these permissions, which no role of this tool has:",
+    lines: list[RenderableType] = [
+        text(
+            f"In {settings.environment} ({settings.account}, {settings.region}) it creates, and removes afterwards:"
+        ),
+        *(text(f"  {resource}") for resource in planned.resources),
+        text("It needs these permissions, which no role of this tool has:"),
     ]
     for one in names.permissions(settings):
-        lines += [f"  {', '.join(one.actions)}", *(f"    on {resource}" for resource in one.resources)]
-    return Group(*map(text, lines))
+        lines.append(hanging(" ", text(", ".join(one.actions))))
+        lines += [hanging("   on", text(resource)) for resource in one.resources]
+    return Group(*lines)
 
 
 def planned_document(planned: SandboxNames) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from rollback.core import sanitize
 from rollback.core.errors import RollbackError
 from rollback.model.advice import Advice
 from rollback.model.drill import is_of_drill
-from rollback.model.grouping import together
+from rollback.model.grouping import some, together
 from rollback.model.messages import counted, resources
 from rollback.model.record import (
     MARKS,
@@ -133,13 +133,14 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
         for name in ("#", "at (UTC)", "event", "by", "what"):
             table.add_column(name, no_wrap=name != "what", overflow="fold")
         common = common_prefix([name for event in journal for name in _functions(event)])
-        for event in journal:
+        for several in _runs(journal):
+            event, last = several[0], several[-1]
             table.add_row(
-                str(event.number),
+                str(event.number) if event is last else f"{event.number}–{last.number}",
                 text(event.at[11:23]),
                 text(event.kind),
                 text(_by(event)),
-                text(_event_text(event, common) + _entered_by(event, record)),
+                text(_together(several, common) + _entered_by(event, record)),
             )
         parts.extend([Text(), table])
     return Group(*parts)
@@ -187,6 +188,26 @@ def _entered_by(event: Event, record: Record) -> str:
     return f", {did} {event.by.person}" if event.kind == "approved" else ""
 
 
+def _runs(journal: Sequence[Event]) -> list[list[Event]]:
+    """The events, those of one kind that say of a function each how it was found and follow each other in one."""
+    runs: list[list[Event]] = []
+    for event in journal:
+        if runs and event.kind == "found" == runs[-1][0].kind and event.by == runs[-1][0].by:
+            runs[-1].append(event)
+        else:
+            runs.append([event])
+    return runs
+
+
+def _together(events: Sequence[Event], common: str) -> str:
+    """The same as one text."""
+    first, *more = [_event_text(event, common) for event in events]
+    if not more:
+        return first
+    names = [str(event.data.get("function", "")).removeprefix(common) for event in events[1:]]
+    return f"{first}; and {len(more)} more like it ({some(names)})"
+
+
 def _event_text(event: Event, common: str) -> str:
     """An event's data in a few words; unchanged if this tool did not write it."""
     try:
@@ -206,7 +227,7 @@ def _event_summary(event: Event, common: str) -> str:
     if event.kind == "failed":
         return "; ".join(f"{item['subject']}: {item['reason']}" for item in data["failures"][:3])
     if event.kind == "found":
-        return f"{data['function']} was at version {data['version']}, weights {data['weights'] or 'none'}"
+        return f"{str(data['function']).removeprefix(common)} was at version {data['version']}, weights {data['weights'] or 'none'}"
     shown = {key: value for key, value in data.items() if not isinstance(value, (list, dict)) and value != ""}
     if "digest" in shown:
         shown["digest"] = f"{shown['digest'][:16]}…"

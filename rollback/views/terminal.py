@@ -324,17 +324,14 @@ class Terminal:
         waiting = error.exit_code == 10  # noqa: PLR2004 - AwaitingApproval
         self._over_waiting()
         first, *rest = lines(error.what)
-        mark = ("● ", "magenta") if waiting else ("✗ ", "bold red")
-        head, code = Text.assemble(mark, (first, "bold")), f"[{error.code}]"
+        mark, style = ("●", "magenta") if waiting else ("✗", "bold red")
+        head, code = text(first, "bold"), f"[{error.code}]"
         # The code goes beside the message if it fits, without changing where the message wraps.
-        beside = head.cell_len + 1 + len(code) <= self.console.width
-        self.console.print(head.append(f" {code}", "dim") if beside else head)
-        for each in rest:
-            self.console.print(text(f"  {each}"))
-        if not beside:
-            self.console.print(text(f"  {code}", "dim"))
-        if error.changed:
-            self.console.print(text(f"  {error.changed}"))
+        beside = head.cell_len + len(f"{mark}  {code}") <= self.console.width
+        self.console.print(hanging(mark, head.append(f" {code}", "dim") if beside else head, style))
+        below = [*map(text, rest), *([] if beside else [text(code, "dim")]), *map(text, lines(error.changed))]
+        for each in below:
+            self.console.print(hanging(" ", each))
         if error.next:
             self._next(error.next)
 

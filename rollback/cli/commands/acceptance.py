@@ -43,6 +43,7 @@ def acceptance(
         planned = opened.acceptance.planned()
         if dry_run:
             ui.show(views.planned_view(planned), views.planned_document(planned))
+            ui.next(f"rollback acceptance --env {opened.name} --yes")
             return
         if not yes:
             where, count = f"{opened.name} ({opened.settings.account})", len(planned.resources)

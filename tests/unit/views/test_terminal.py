@@ -19,6 +19,7 @@ from rollback.model.advice import Advice
 from rollback.model.situation import State
 from rollback.views.audit import view
 from rollback.views.records import advice_view
+from rollback.views.rich_layout import hanging, text
 from rollback.views.terminal import Terminal
 from tests.coded import coded
 
@@ -91,8 +92,8 @@ def test_the_code_does_not_change_how_a_message_is_broken_into_lines(width: int,
     plain = io.StringIO()
     console = Console(file=plain, markup=False, highlight=False, emoji=False, width=width)
     first, *rest = what.split("\n")
-    for line in [f"✗ {first}", *(f"  {each}" for each in rest), "  Nothing was changed."]:
-        console.print(line)
+    for mark, line in [("✗", first), *((" ", each) for each in rest), (" ", "Nothing was changed.")]:
+        console.print(hanging(mark, text(line)))
     assert without == [line.rstrip() for line in plain.getvalue().splitlines()]
     assert max(map(len, lines)) <= width
 
