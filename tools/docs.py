@@ -54,6 +54,8 @@ _STYLE = Path(__file__).with_suffix(".css")
 # A cell of a table that is one long name, such as a test's, and after what such a name may be broken.
 _CELL = re.compile(r"(?<=\| )`((?:[^`|\n\\]|\\\|){30,})`(?= \|)")
 _MARK = re.compile(r"(?<=[/_|,])|(?<=::)|(?<=[a-z}]-)")
+# GitHub is content with three, https://python-markdown.github.io/#differences is not.
+_ITEM = re.compile(r"^ {3}(?=\S| +\S)")
 _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 # What the generator's own readers of docstrings warn of, which strictness does not count.
 _WARNED = re.compile(r"^(griffe|mkdocstrings|markdown|WARNING|ERROR)\b.*", re.MULTILINE)
@@ -108,7 +110,7 @@ def _pages(root: Path, source: Path) -> Iterator[str]:
         done.add(name)
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(".md"):
-            (source / name).write_text(_breakable((root / name).read_text("utf-8")), encoding="utf-8")
+            (source / name).write_text(_for_the_site((root / name).read_text("utf-8")), encoding="utf-8")
         else:
             shutil.copy(root / name, source / name)
         if name.endswith(".md"):
@@ -121,15 +123,21 @@ def _pages(root: Path, source: Path) -> Iterator[str]:
     yield from pages
 
 
-def _breakable(page: str) -> str:
-    """The page, in which a long name that is alone in a cell of a table can be broken after its marks. Pure."""
+def _for_the_site(page: str) -> str:
+    """The page as the generator needs it: what belongs to an item of a list is indented by four, and a long name that
+    is alone in a cell of a table can be broken after its marks. Pure.
+    """
+    code, lines = False, []
+    for line in page.splitlines(keepends=True):
+        code ^= line.startswith("```")
+        lines.append(line if code else _ITEM.sub("    ", _CELL.sub(_broken, line)))
+    return "".join(lines)
 
-    def broken(found: re.Match[str]) -> str:
-        parts = _MARK.split(found[1].replace(r"\|", "|"))
-        # No letter of it is Markdown.
-        return f"<code>{'<wbr>'.join(''.join(f'&#{ord(one)};' for one in part) for part in parts)}</code>"
 
-    return _CELL.sub(broken, page)
+def _broken(found: re.Match[str]) -> str:
+    parts = _MARK.split(found[1].replace(r"\|", "|"))
+    # No letter of it is Markdown.
+    return f"<code>{'<wbr>'.join(''.join(f'&#{ord(one)};' for one in part) for part in parts)}</code>"
 
 
 def _as_installed(root: Path, packages: Path) -> None:
