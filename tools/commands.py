@@ -71,7 +71,9 @@ def _row(parameter: Any, context: Any) -> str:
     name, _ = described(parameter, context)
     default = parameter.default
     shown = "required" if parameter.required else "" if _unset(default) else f"`{_text(default)}`"
-    return f"| `{_cell(name)}` | {_cell(parameter.help or '')} | {_cell(shown)} |"
+    # The group of the help under which it is, such as what is for an emergency.
+    group = f"{panel}: " if (panel := getattr(parameter, "rich_help_panel", None)) else ""
+    return f"| `{_cell(name)}` | {_cell(group + (parameter.help or ''))} | {_cell(shown)} |"
 
 
 def _unset(default: Any) -> bool:
