@@ -10,36 +10,74 @@ Each command is a process of its own, with its own variables, folder and streams
 installed, and ends as any Python program does; only the importing is spared, which is most of its time. What the
 interpreter takes from its surroundings when it starts (its streams' encodings, say) must be tested with the
 script itself.
+
+What others start has it as well, by a folder that goes first on their PATH: `warm.scripts` has `rollback`,
+`warm.plugins` the plugins that the engine starts, `warm.interpreters` a `python` for what imports other people's
+packages, which are there, and ours, which it finds by itself. Each is a small program that hands its arguments,
+variables, folder and streams over, hands signals on, and ends as the fork ends; killed, it takes the fork along.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import importlib
 import itertools
 import json
+import marshal
 import os
 import pkgutil
 import queue
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
 import boto3
 from botocore.loaders import JSONFileLoader
 
+from localaws import shell
 from localaws.paths import ROOT
 
 _SCRIPT = ROOT / ".venv" / "bin" / "rollback"
+# Without what an interpreter imports by itself it starts in a third of the time.
+_SHIM = """#!{python} -IS
+import _signal, _socket, marshal, os, sys, posix
+connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+asked = [{kind!r}, sys.argv[1:], dict(os.environ), os.getcwd(), os.getpid(), os.getppid()]
+body = marshal.dumps(asked)
+streams = b"".join(number.to_bytes(4, sys.byteorder) for number in range(3))
+try:
+    connection.connect({address!r})
+    connection.sendmsg([len(body).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, streams)])
+except OSError as error:
+    sys.exit(f"no fork of {kind}: {{error}}")
+connection.sendall(body)
+pid = int.from_bytes(connection.recv(4), "big")
+for number in (1, 2, 3, 15):
+    _signal.signal(number, lambda number, _: os.kill(pid, number))
+code = int.from_bytes(connection.recv(4), "big", signed=True)
+if code < 0:
+    if -code in (1, 2, 3, 15):
+        _signal.signal(-code, _signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+os._exit(code)
+"""
+# Which program of `localaws` each plugin is.
+_PLUGINS = {
+    "pulumi-language-python": "localaws.toolchain.language_host",
+    "pulumi-resource-aws": "localaws.provider.main",
+}
+_OURS = ("components", "demo", "localaws", "rollback", "tests", "tools")
 # Seconds until a command that hangs is ended: nobody waits that long on a quiet machine.
 PATIENCE = 180.0
 
@@ -132,15 +170,24 @@ class Warm:
         self._asked: queue.Queue[tuple[Path, Path, Sequence[str], queue.Queue[Child]]] = queue.Queue()
         self._folder = tempfile.TemporaryDirectory(prefix="warm-")
         self._numbers = itertools.count()
-        self._server = subprocess.Popen(
-            [sys.executable, __file__],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        folder = Path(self._folder.name)
+        # It listens already while the server still imports: shims wait for it.
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(folder / "socket"))
+            listening.listen(64)
+            self._server = subprocess.Popen(
+                [sys.executable, __file__, str(listening.fileno()), str(folder)],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+                pass_fds=[listening.fileno()],
+            )
+        self.scripts = _shims(folder, "scripts", {"rollback": "rollback"})
+        self.plugins = _shims(folder, "plugins", _PLUGINS)
+        self.interpreters = _shims(folder, "interpreters", dict.fromkeys(("python", "python3"), "python"))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self
@@ -155,6 +202,16 @@ class Warm:
         self._reader.join()
         self._server.stdout.close()
         self._folder.cleanup()
+
+    @contextlib.contextmanager
+    def in_place_of_plugins(self) -> Iterator[None]:
+        """Engines that are started in the block find our plugins' shims, where they would find these plugins."""
+        before, shell.BIN = shell.BIN, self.plugins
+        for name in _PLUGINS:
+            if not (before / name).exists():  # an official one counts more
+                (self.plugins / name).unlink()
+        yield
+        shell.BIN = before
 
     def run(
         self, arguments: Sequence[str], variables: Mapping[str, str], cwd: Path, *, timeout: float = PATIENCE
@@ -194,24 +251,47 @@ class Warm:
                 children.pop(message["ended"]).ends(message["code"])
 
 
+def _shims(folder: Path, name: str, kinds: Mapping[str, str]) -> Path:
+    place = folder / name
+    place.mkdir()
+    for program, kind in kinds.items():
+        text = _SHIM.format(python=sys.executable, kind=kind, address=str(folder / "socket"))
+        (place / program).write_text(text, encoding="utf-8")
+        (place / program).chmod(0o755)
+    return place
+
+
 def _serve() -> None:
-    """Forks a child for each line on standard input, and tells on standard output which began and ended.
+    """Forks a child for each line on standard input and for each shim, and tells them which began and ended.
 
     Goes on to its end in the server, once nobody asks any more, and in each child.
     """
     import rollback  # noqa: PLC0415 - the server's own
 
-    for found in pkgutil.walk_packages(rollback.__path__, "rollback."):
-        if not found.name.endswith(".__main__"):
-            importlib.import_module(found.name)
+    own = {str(Path(__file__).parent), str(ROOT)}
+    path = [one for one in sys.path if one not in own]
+    for package in (rollback, *map(importlib.import_module, ("components", "localaws.provider"))):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.endswith(".__main__"):
+                importlib.import_module(found.name)
+    for plugin in _PLUGINS.values():
+        importlib.import_module(plugin)
     _read_models()
     script = compile(_SCRIPT.read_text(encoding="utf-8"), _SCRIPT, "exec")
     gc.collect()
     gc.freeze()  # what is here already is nobody's garbage
-    asked = _asked_of_a_child()
-    if asked is not None:
-        _become(asked)
+    asked = _Server(socket.socket(fileno=int(sys.argv[1]))).asked_of_a_child()
+    if asked is None:
+        return
+    folder = Path(sys.argv[2])
+    _become(asked)
+    if asked["kind"] == "rollback":
         exec(script, {"__name__": "__main__"})  # noqa: S102 - the console script
+    elif asked["kind"] == "python":
+        _interpret(asked["words"][1:], path)
+    else:
+        _host_forks(folder / "interpreters" / "python")
+        importlib.import_module(asked["kind"]).main()
 
 
 def _read_models() -> None:
@@ -223,40 +303,107 @@ def _read_models() -> None:
         session.client(service)
 
 
-def _asked_of_a_child() -> dict[str, Any] | None:
-    """In a child: what is asked of it. In the server: None, once nobody asks any more."""
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    os.set_blocking(woken, False)
-    signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    alive: set[int] = set()
-    left = b""
-    while True:
-        ready, _, _ = select.select([0, woken], [], [])
-        if woken in ready:
-            os.read(woken, 4096)
-            while alive and (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                alive.discard(ended[0])
-                _send({"ended": ended[0], "code": os.waitstatus_to_exitcode(ended[1])})
-        if 0 not in ready:
-            continue
+class _Server:
+    """Forks a child for each line on standard input, and for each shim that comes to `listening`."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        self._listening = listening
+        self._woken, self._wake = os.pipe()
+        for end in (self._woken, self._wake):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._wake)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        # The shim of each child that one has asked for. Closed once it is gone.
+        self._alive: dict[int, socket.socket | None] = {}
+        self._left = b""
+
+    def asked_of_a_child(self) -> dict[str, Any] | None:
+        """In a child: what is asked of it. In the server: None, once nobody asks any more."""
+        while True:
+            shims = {shim: pid for pid, shim in self._alive.items() if shim and shim.fileno() >= 0}
+            ready, _, _ = select.select([0, self._woken, self._listening, *shims], [], [])
+            for shim in shims.keys() & {*ready}:
+                # It says nothing more: it is gone, and its child goes as well.
+                shim.close()
+                os.kill(shims[shim], signal.SIGKILL)
+            if self._woken in ready:
+                self._reap()
+            if self._listening in ready:
+                shim, _ = self._listening.accept()
+                asked = _heard(shim)
+                if asked and self._forked(asked, shim):
+                    return asked
+            if 0 in ready:
+                lines = self._lines()
+                if lines is None:
+                    return None
+                for line in lines:
+                    asked = {"kind": "rollback", **json.loads(line)}
+                    if self._forked(asked, None):
+                        return asked
+
+    def _reap(self) -> None:
+        os.read(self._woken, 4096)
+        while self._alive and (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            pid, code = ended[0], os.waitstatus_to_exitcode(ended[1])
+            shim = self._alive.pop(pid)
+            if shim is None:
+                _send({"ended": pid, "code": code})
+                continue
+            with shim, contextlib.suppress(OSError):
+                shim.sendall(code.to_bytes(4, "big", signed=True))
+
+    def _lines(self) -> list[bytes] | None:
+        """What has been asked on standard input; None at its end, which all children end with."""
         read = os.read(0, 1 << 16)
         if not read:
-            for pid in alive:
+            for pid in self._alive:
                 os.kill(pid, signal.SIGKILL)
             return None
-        *lines, left = (left + read).split(b"\n")
-        for line in lines:
-            pid = os.fork()
-            if pid == 0:
-                signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                os.close(wake)
-                os.close(woken)
-                return dict(json.loads(line))
-            alive.add(pid)
+        *lines, self._left = (self._left + read).split(b"\n")
+        return lines
+
+    def _forked(self, asked: Mapping[str, Any], shim: socket.socket | None) -> bool:
+        """Whether this is the child."""
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for held in (self._listening, shim, *self._alive.values()):
+                if held is not None:
+                    held.close()
+            os.close(self._wake)
+            os.close(self._woken)
+            return True
+        self._alive[pid] = shim
+        if shim is None:
             _send({"started": pid})
+            return False
+        for stream in asked["streams"]:
+            os.close(stream)
+        with contextlib.suppress(OSError):
+            shim.sendall(pid.to_bytes(4, "big"))
+        return False
+
+
+def _heard(shim: socket.socket) -> dict[str, Any] | None:
+    """What a shim hands over; None where it is gone before it has said it."""
+    try:
+        size, streams, _, _ = socket.recv_fds(shim, 4, 3)
+        with shim.makefile("rb") as handed:
+            body = handed.read(int.from_bytes(size, "big"))
+        kind, words, variables, cwd, pid, parent = marshal.loads(body)  # noqa: S302 - our own shim's
+    except (OSError, EOFError, ValueError):
+        shim.close()
+        return None
+    return {
+        "kind": kind,
+        "words": [str(_SCRIPT), *words],
+        "variables": variables,
+        "cwd": cwd,
+        "streams": streams,
+        "parent": (pid, parent),
+    }
 
 
 def _send(what: Mapping[str, int]) -> None:
@@ -272,10 +419,72 @@ def _become(asked: Mapping[str, Any]) -> None:
     os.chdir(asked["cwd"])
     tempfile.tempdir = None  # may have been looked up
     sys.argv = asked["words"]
-    for number, path in enumerate(asked["streams"]):
-        opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    for number, stream in enumerate(asked["streams"]):
+        opened = stream if isinstance(stream, int) else os.open(stream, os.O_RDWR | os.O_CREAT, 0o600)
         os.dup2(opened, number)
         os.close(opened)
+    if "parent" in asked:
+        os.getppid = functools.partial(_parent, *asked["parent"])
+        for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+            stream = open(number, mode, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115 - as long as the process
+            if mode == "w":
+                stream.reconfigure(line_buffering=number == 2 or os.isatty(number))
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
+def _parent(pid: int, parent: int) -> int:
+    """The parent of the shim `pid`, which was `parent` when it began."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 1 if Path("/proc/self").exists() else parent
+
+
+def _host_forks(python: Path) -> None:
+    """The language host starts a program with this interpreter by its shim."""
+    from localaws.toolchain import language_host  # noqa: PLC0415 - the server's own
+
+    class Forking:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(subprocess, name)
+
+        def Popen(self, command: Sequence[str], **how: Any) -> Any:  # noqa: N802 - as there
+            started, *arguments = command
+            ours = Path(started).parent.resolve() == Path(sys.executable).parent.resolve()
+            return subprocess.Popen([str(python) if ours else started, *arguments], **how)
+
+    language_host.subprocess = Forking()  # type: ignore[assignment]
+
+
+def _interpret(arguments: list[str], path: Sequence[str]) -> None:
+    """What an interpreter with these arguments does. Other people's packages are imported, ours are not, nor found at all."""
+    safe, unbuffered, rest = False, False, list(arguments)
+    while rest and rest[0] in ("-P", "-u"):
+        safe, unbuffered = safe or rest[0] == "-P", unbuffered or rest[0] == "-u"
+        del rest[0]
+    if not rest or (rest[0].startswith("-") and rest[0] != "-c"):
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - as it was called
+    inline = rest[0] == "-c"
+    program = Path(rest[0])
+    # A program of these tests finds what is imported.
+    if inline or ROOT / "tests" not in program.resolve().parents:
+        for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
+            del sys.modules[name]
+    begin = [] if safe else [""] if inline else [str(program.resolve().parent)]
+    more = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
+    sys.path[:] = [*begin, *more, *path]
+    if unbuffered:
+        sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    if inline:
+        sys.argv = ["-c", *rest[2:]]
+        code = compile(rest[1], "<string>", "exec")
+    else:
+        sys.argv = rest
+        main.__file__ = str(program)
+        code = compile(program.read_bytes(), str(program), "exec")
+    exec(code, main.__dict__)  # noqa: S102 - what the interpreter is for
 
 
 if __name__ == "__main__":

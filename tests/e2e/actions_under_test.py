@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -145,6 +146,8 @@ def run(
     for variable, value in (variables or {}).items():
         command += ["--var", f"{variable}={value}"]
     ours = shell.environment(platform.endpoint, platform.settings, folder=platform.folder)
+    if platform.warm is not None:
+        ours["PATH"] = f"{platform.warm.interpreters}{os.pathsep}{ours['PATH']}"
     kept = {k: v for k, v in ours.items() if not k.startswith(("AWS_ACCESS", "AWS_SECRET", "AWS_SESSION"))}
     given = {
         **kept,

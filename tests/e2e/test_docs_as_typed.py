@@ -191,8 +191,9 @@ class World:
         self.puts(who, "~/.aws/config", profile[0])
 
     def puts(self, who: tuple[str, str, str], path: str, text: str, *, under_config: bool = False) -> None:
-        """Lines into a file of somebody's home or of the checkout."""
-        terminal = self.terminal(*who)
+        """Lines into a file of somebody's home or of the checkout. The script that a profile names is forked, too."""
+        terminal, warm = self.terminal(*who), self.platforms[who[2]].warm if who[2] else self.platform.warm
+        text = text.replace(str(SCRIPT), str(warm.scripts / "rollback")) if warm else text
         file = terminal.home / path[2:] if path.startswith("~/") else terminal.cwd / path
         had = file.read_text(encoding="utf-8") if file.exists() else ""
         if under_config:
@@ -225,6 +226,7 @@ def _keys(platform: Platform, name: str) -> str:
 
 def _shell(platform: Platform, name: str, home: Path) -> dict[str, str]:
     """The variables of a login shell; and where this account and its tools are."""
+    assert platform.warm is not None
     here = shell.environment(platform.endpoint, platform.settings, folder=platform.folder)
     surroundings = (
         "AWS_ENDPOINT_URL", "AWS_EC2_METADATA_DISABLED", "AWS_RESPONSE_CHECKSUM_VALIDATION", "CHECKPOINT_DISABLE",
@@ -233,7 +235,7 @@ def _shell(platform: Platform, name: str, home: Path) -> dict[str, str]:
     )  # fmt: skip
     return {
         **{key: here[key] for key in surroundings if key in here},
-        "PATH": f"{SCRIPT.parent}{os.pathsep}{here['PATH']}",
+        "PATH": os.pathsep.join([str(platform.warm.scripts), str(SCRIPT.parent), here["PATH"]]),
         "HOME": str(home),
         "LANG": "C.UTF-8",
         # In others the engine waits five seconds for the terminal to tell its background's colour.
@@ -481,8 +483,8 @@ def test_how_to(make: Callable[[str], Platform]) -> None:
 
 @pytest.mark.finding("W1")
 @pytest.mark.finding("W2")
-def test_getting_started(tmp_path: Path) -> None:
-    with bare(tmp_path) as world:
+def test_getting_started(warm: Warm, tmp_path: Path) -> None:
+    with bare(tmp_path, warm) as world:
         follow(ROOT / "docs" / "getting-started.md", world)
 
 
@@ -524,10 +526,9 @@ def test_acceptance(dev: Platform) -> None:
 
 
 @contextmanager
-def bare(folder: Path) -> Iterator[World]:
+def bare(folder: Path, warm: Warm) -> Iterator[World]:
     """An account with functions and nothing else, and a clone of a repository with the whole program."""
     account, root = "690000000004", folder / "checkout"
-    shell.tools(lambda _: None)
     checkout(root, "dev", account, whole=True)
     git(folder, "clone", "-q", "--bare", str(root), str(folder / "origin.git"))
     git(root, "remote", "add", "origin", str(folder / "origin.git"))
@@ -535,7 +536,9 @@ def bare(folder: Path) -> Iterator[World]:
     git(root, "branch", "-q", "--set-upstream-to=origin/main")
     settings = load(root, "dev")
     with server.running(auth=True, calls=asked.folder()) as emulator:
-        platform = Platform(endpoint=emulator.endpoint, settings=settings, root=root, folder=folder)
+        platform = Platform(
+            endpoint=emulator.endpoint, settings=settings, root=root, folder=folder, warm=warm
+        )
         functions = platform.root_client("lambda")
         estate.establish(platform.root_client("iam"), settings)
         for version in ("v1.1.0", "v1.2.0"):
