@@ -1,5 +1,5 @@
-"""What an environment needs on AWS and on GitHub so that a release can be rolled back, declared with Pulumi.
+"""The resources on AWS and on GitHub that rollbacks of an environment need, declared with Pulumi.
 
 Each component is one module: a frozen `…Args` beside a `ComponentResource`. `environment` wires
-them. Nothing here imports `rollback/` but `rollback.config`, which has the names that both need, and its errors.
+them. From `rollback/` only `rollback.config`, which has the names that both need, and its errors are imported here.
 """

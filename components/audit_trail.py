@@ -11,16 +11,16 @@ from rollback.config.naming import Names
 
 from .tags import tags
 
-# Not even the account's root shortens a retention in this mode; one of GOVERNANCE ends for anybody who is
-# allowed to bypass it, and that is every administrator ("Locking objects with Object Lock",
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html). The trail is there to show what an
+# In this mode not even the account's root can shorten a retention; in GOVERNANCE mode anybody can who is
+# allowed to bypass it, so every administrator ("Locking objects with Object Lock",
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html). The trail must also show what an
 # administrator has done to the ledger.
 _MODE = "COMPLIANCE"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditTrailArgs:
-    """Whose trail it is, in which account, and for how many days each object is kept (`retention_days`)."""
+    """The environment's names, its account, and for how many days each object is retained (`retention_days`)."""
 
     names: Names
     account: str
@@ -28,7 +28,7 @@ class AuditTrailArgs:
 
 
 class AuditTrail(pulumi.ComponentResource):
-    """A versioned bucket with object lock. It outlives the stack."""
+    """A versioned bucket with object lock. Deleting the stack does not delete it."""
 
     bucket_name: pulumi.Output[str]
 
@@ -56,10 +56,10 @@ class AuditTrail(pulumi.ComponentResource):
                     mode=_MODE, days=args.retention_days
                 )
             ),
-            # A lock is of versions.
+            # Object lock needs versioning.
             opts=pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(depends_on=[versioning])),
         )
-        # With a key of S3's own: the ETag is then the MD5 of an object, by which `rollback audit` compares.
+        # With SSE-S3 the ETag is the MD5 of the object, which `rollback audit` compares.
         aws.s3.BucketServerSideEncryptionConfiguration(
             "trail",
             bucket=bucket.bucket,

@@ -1,7 +1,7 @@
-"""The permissions boundary of every role of this project, and the trust policies: who may take a role.
+"""The permissions boundary of every role of this project, and the trust policies: who may assume a role.
 
-A permissions boundary is a ceiling: what it does not allow, a role's policies cannot give. It allows the
-actions of `permissions` and denies, by name, what must not come back through a policy that somebody adds.
+A permissions boundary is an upper limit: a role's policies cannot grant what it does not allow. It allows the
+actions of `permissions` and denies, by name, what no later policy may grant.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rollback.config.naming import APPROVER, GITHUB_OIDC_HOST, OIDC_AUDIENCE
 from .permissions import granted
 from .policies import LEDGER_WRITES, Document, Scope, Statement, denial, document, statement
 
-# Every way to write to IAM, as prefixes: a new action of a known kind is denied from its first day.
+# Every way to write to IAM, as prefixes: so new actions of a known kind are denied too.
 _IAM_WRITES = (
     "Accept",
     "Add",
@@ -39,8 +39,8 @@ _IAM_WRITES = (
     "Update",
     "Upload",
 )
-# What deletes or overwrites the ledger, or readies it for that: a TTL deletes, a resource policy lets
-# strangers in, UpdateTable lifts the deletion protection, UpdateContinuousBackups ends the recovery.
+# Actions that delete or overwrite the ledger, or prepare that: a TTL deletes, a resource policy lets
+# others in, UpdateTable turns off deletion protection, UpdateContinuousBackups point-in-time recovery.
 _LEDGER_HARM = (
     "dynamodb:BatchWriteItem",
     "dynamodb:Delete*",
@@ -52,7 +52,7 @@ _LEDGER_HARM = (
     "dynamodb:UpdateTable",
     "dynamodb:UpdateTimeToLive",
 )
-# What deletes from the audit trail, shortens what it keeps, or lets others do so.
+# Actions that delete from the archive, shorten its retention, or let others do so.
 _TRAIL_HARM = (
     "s3:Bypass*",
     "s3:Delete*",
@@ -65,7 +65,7 @@ _TRAIL_HARM = (
     "s3:PutReplicationConfiguration",
 )
 
-# What makes an alarm red or green by hand, or deaf.
+# Actions that set an alarm's state by hand, or disable it.
 _ALARM_HARM = (
     "cloudwatch:DeleteAlarms",
     "cloudwatch:DisableAlarmActions",
@@ -73,7 +73,7 @@ _ALARM_HARM = (
     "cloudwatch:PutMetricAlarm",
     "cloudwatch:SetAlarmState",
 )
-# What makes another function of it, or lets it in for others.
+# Actions that change the function, or let others invoke it.
 _FUNCTION_HARM = (
     "lambda:AddPermission",
     "lambda:Delete*",
@@ -85,7 +85,7 @@ _FUNCTION_HARM = (
 # A trust policy needs a statement.
 NOBODY: Statement = {"Sid": "Nobody", "Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}
 
-# Taking a role; the second is judged as well where a source identity is set, or goes along.
+# Assuming a role; IAM evaluates the second too if a source identity is set or passed on.
 _TAKE = ["sts:AssumeRole", "sts:SetSourceIdentity"]
 
 
@@ -102,16 +102,16 @@ def boundary(scope: Scope) -> Document:
             statement("Ceiling", granted(scope), "*"),
             denial("KeepLedger", _LEDGER_HARM, [scope.ledger, f"{scope.ledger}/*"]),
             denial("KeepTrail", _TRAIL_HARM, [scope.trail, f"{scope.trail}/*"]),
-            # Who writes this state acts as the administrator who next runs `pulumi up`.
+            # Whoever can write this state acts as the administrator who runs `pulumi up` next.
             denial("KeepFoundation", ["s3:*"], [scope.foundation, f"{scope.foundation}/*"]),
-            # A version may go; a function, with all its versions and aliases, never.
+            # A version may be deleted; a function, with all its versions and aliases, never.
             {
                 "Sid": "KeepFunctions",
                 "Effect": "Deny",
                 "Action": ["lambda:DeleteFunction"],
                 "NotResource": scope.function("*:*"),
             },
-            # A copy may go again; a table never.
+            # A restored copy may be deleted; a table never.
             *(
                 [
                     denial(
@@ -128,7 +128,7 @@ def boundary(scope: Scope) -> Document:
                 LEDGER_WRITES,
                 scope.ledger,
                 {
-                    # Any approval among the keys is enough; a transaction may carry several.
+                    # One approval among the keys is enough; a transaction may have several keys.
                     "ForAnyValue:StringLike": {"dynamodb:LeadingKeys": "APPROVAL#*"},
                     **approvers,
                 },
@@ -148,7 +148,7 @@ def boundary(scope: Scope) -> Document:
 
 
 def _guarded(scope: Scope) -> list[Statement]:
-    """What keeps the guard's alarms, and the guard itself, from those whom it may have to roll back."""
+    """Protects the guard and its alarms from the roles whose deployments it may have to roll back."""
     return [
         denial("LeaveAlarmsAlone", _ALARM_HARM, scope.guard_alarms),
         denial("LeaveGuardAlone", _FUNCTION_HARM, [scope.guard_function, f"{scope.guard_function}:*"]),
@@ -157,7 +157,7 @@ def _guarded(scope: Scope) -> list[Statement]:
             ["sns:Publish", "sns:Set*", "sns:Subscribe"],
             scope.topic(scope.names.guard_alarms),
         ),
-        # The one under which a schedule invokes the guard: the guard's alone, by its policy, and of no other use.
+        # The role under which a schedule invokes the guard: only the guard may pass it on, and it allows nothing else.
         {
             "Sid": "PassNoRole",
             "Effect": "Deny",
@@ -176,15 +176,15 @@ def trust(
     *,
     gitlab: Sequence[Statement] = (),
 ) -> Document:
-    """The trust policy of a role: the jobs of one GitHub environment, those of `gitlab` (`gitlab_jobs.may_take`), `people`
-    (ARNs of IAM users), and anybody who has taken `role` already.
+    """The trust policy of a role: the jobs of one GitHub environment, those of `gitlab` (`gitlab_jobs.may_take`),
+    `people` (ARNs of IAM users), and anybody who has assumed `role` already.
 
-    `repository` is as GitHub writes it into a token's subject: `owner/name`, or `owner@ID/name@ID`
-    where the repository has immutable subjects (repositories created or renamed since 2026-07-15:
-    GitHub changelog of 2026-04-23); empty where there is none. People need MFA, and their session must bear their user name, so that
-    "who" is never of the caller's choosing. Nor is it on the way from `role`: a session keeps the name that
-    it was taken with, for which it needs a source identity (`rollback login` sets one); a job's session
-    sets it as it goes; a session of the permission set of `role`, where there is one, has none, but its own name.
+    `repository` is as GitHub writes it into a token's subject: `owner/name`, or `owner@ID/name@ID` where the repository
+    has immutable subjects (repositories created or renamed since 2026-07-15: GitHub changelog of 2026-04-23); "" if
+    there is none. People need MFA, and their session must have their user name, so that callers cannot choose who they
+    are. Nor can they when they come from `role`: a session keeps the name that it began with, so it needs a source
+    identity (`rollback login` sets one); a job's session sets it when it assumes the role; a session of the permission
+    set of `role`, if any, has no source identity, but its user's name.
     """
     jobs: list[Statement] = (
         [
@@ -207,7 +207,7 @@ def trust(
     taken: list[Statement] = []
     if role is not None:
         by: Statement = {"Effect": "Allow", "Principal": {"AWS": scope.role(role)}, "Action": _TAKE}
-        # The second only a job's session has that no role led to (IAM User Guide, "AWS global condition
+        # Only a job's first session has the second, before it assumes a role (IAM User Guide, "AWS global condition
         # context keys").
         taken = [
             {"Sid": "Role", **by, "Condition": _named("${aws:SourceIdentity}")},
@@ -219,10 +219,10 @@ def trust(
 
 
 def _of_permission_set(scope: Scope, role: str) -> list[Statement]:
-    """The statement by which people take a role from the permission set of `role`; none where it has no set.
+    """The statement by which people assume a role from the permission set of `role`; empty if it has no set.
 
-    A trust can name no role whose name is not known, so it names the account: a session needs the permission of its own
-    policies as well. Identity Center names a session after its user and sets no source identity, and the name is what
+    The set's role has an unknown name, so the trust names the account: a session also needs permission by its own
+    policies. Identity Center names a session after its user and sets no source identity; that name is the part that
     follows the colon in `aws:userid` (IAM User Guide, "IAM policy elements: variables and tags",
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#policy-vars-infotouse).
     """
@@ -244,11 +244,11 @@ def _of_permission_set(scope: Scope, role: str) -> list[Statement]:
 
 
 def people_may_take(people: Sequence[str]) -> list[Statement]:
-    """The statements of a trust by which `people` (ARNs of IAM users, one at least) take a role.
+    """The statements of a trust by which `people` (ARNs of IAM users, at least one) assume a role.
 
-    They need MFA, and their session must bear their user name: an AWS profile with `mfa_serial` and
-    `role_session_name` says both. No profile can set a source identity (boto/botocore#2486), so it is not
-    asked for; who sets one (`rollback login`) can set their own name only.
+    They need MFA, and their session must have their user name: an AWS profile with `mfa_serial` and
+    `role_session_name` does both. No profile can set a source identity (boto/botocore#2486), so it is not
+    required; a caller who sets one (`rollback login`) can only set their own name.
     """
     return [
         {
@@ -262,10 +262,10 @@ def people_may_take(people: Sequence[str]) -> list[Statement]:
 
 
 def _named(name: str) -> Document:
-    """Holds where the session, and the source identity if it is set, is called `name`.
+    """True if the session's name, and the source identity if it is set, is `name`.
 
     AssumeRole always carries the session's name; SetSourceIdentity never does
     (https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecuritytokenservice.html),
-    for which it says "if exists". One statement for both: a trust holds 2,048 characters.
+    hence "IfExists". One statement for both, because a trust policy is limited to 2,048 characters.
     """
     return {"StringEqualsIfExists": {"sts:RoleSessionName": name, "sts:SourceIdentity": name}}

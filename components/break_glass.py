@@ -1,8 +1,8 @@
-"""The break-glass role: for the night when the ledger is gone or nobody is there who could approve.
+"""The break-glass role: for emergencies in which the ledger is not available or nobody can approve.
 
-It moves the aliases of the catalogue's functions, reads what the audit trail keeps of releases, and sees
-whether the ledger answers. It writes nothing but aliases. People take it, with MFA and under their own name;
-no workflow does. Its use is visible: `rollback lambda --emergency` is loud, and IAM shows when the role was
+It moves the aliases of the catalogue's functions, reads the releases in the archive, and checks
+whether the ledger answers. It writes only aliases. People assume it, with MFA and under their own name;
+no workflow can. Its use is visible: `rollback lambda --emergency` notifies the team, and IAM shows when the role was
 last used.
 """
 
@@ -33,11 +33,11 @@ from .tags import tags
 
 
 def permissions(scope: Scope) -> Document:
-    """What the role may do apart from the functions' own permissions (`function_permissions`)."""
+    """What the role may do, without the permissions on functions (`function_permissions`)."""
     env = scope.names.environment
     return document(
         [
-            # Whether it answers, whether it has all that the archive has, and what a restore has left out.
+            # To check that it answers, that it has everything in the archive, and what a restore did not bring.
             statement("SeeWhetherTheLedgerAnswers", ["dynamodb:DescribeTable"], scope.ledger),
             statement(
                 "ReadTimeline",
@@ -55,15 +55,15 @@ def permissions(scope: Scope) -> Document:
 
 
 def function_permissions(scope: Scope) -> tuple[Document, ...]:
-    """What the role may do to each function, in as few managed policies as hold it.
+    """What the role may do to each function, in as few managed policies as possible.
 
-    Raises `TooManyFunctions` where it could not carry them all.
+    Raises `TooManyFunctions` if they do not fit into one role.
     """
     return packed_for(BREAK_GLASS, scope, _functions)
 
 
 def trust(people: Sequence[str]) -> Document:
-    """Who may take the role: `people` (ARNs of IAM users) with MFA, as themselves; with none, nobody."""
+    """Who may assume the role: `people` (ARNs of IAM users) with MFA, under their own names; nobody if empty."""
     if people:
         return document(people_may_take(people))
     return document([NOBODY])
@@ -73,14 +73,14 @@ def _functions(scope: Scope, functions: Sequence[str]) -> list[Statement]:
     arns = [scope.function(function) for function in functions]
     return [
         statement("MoveAliases", ["lambda:UpdateAlias"], arns),
-        # Its alias, by smoke tests; and a version that is Inactive, which is woken before its alias moves.
+        # Smoke tests invoke the alias; an Inactive version is invoked to activate it before its alias moves.
         statement("Invoke", ["lambda:InvokeFunction"], [f"{arn}:*" for arn in arns]),
     ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BreakGlassArgs:
-    """What the role may touch, its ceiling's ARN, and the ARNs of the IAM users that may take it."""
+    """The role's scope, its boundary's ARN, and the ARNs of the IAM users that may assume it."""
 
     scope: Scope
     boundary: pulumi.Input[str]
@@ -101,7 +101,7 @@ class BreakGlass(pulumi.ComponentResource):
             description="Emergencies only: moves aliases back while the ledger does not answer",
             assume_role_policy=text(trust(args.people)),
             permissions_boundary=args.boundary,
-            # Nobody is to hold it for longer than an emergency takes.
+            # Sessions should not last longer than an emergency.
             max_session_duration=3600,
             tags=tagged,
             opts=pulumi.ResourceOptions(parent=self, protect=True),

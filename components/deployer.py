@@ -10,7 +10,7 @@ from .policies import LEDGER_WRITES, TABLE_READS, Scope, Statement, leading_keys
 
 
 def deployer(scope: Scope) -> list[Statement]:
-    """The statements of what the deployer may do, beside reading what every role of an environment reads."""
+    """The deployer's statements, without the reads of every role of an environment."""
     env = scope.names.environment
     return [
         statement(
@@ -19,7 +19,7 @@ def deployer(scope: Scope) -> list[Statement]:
             scope.ledger,
             leading_keys("DEPLOYMENT#*", "ROLLBACK#*", f"LOCK#{env}", f"RELEASE#{env}"),
         ),
-        # Who uses a version by its ARN, before it is deleted.
+        # To find who uses a version by its ARN, before it is deleted.
         statement("FindUsers", ["cloudwatch:ListMetrics"], "*"),
         *_program(scope),
         *(_terraform_tables(scope) if scope.declared_tables else []),
@@ -29,8 +29,8 @@ def deployer(scope: Scope) -> list[Statement]:
 
 
 def _program(scope: Scope) -> list[Statement]:
-    """What `pulumi up` of the stack of aliases and parameters needs; the rest is in the foundation's stack, which
-    is an administrator's.
+    """What `pulumi up` of the stack of aliases and parameters needs; the rest is in the foundation's stack,
+    which an administrator deploys.
     """
     return [
         statement("DescribeParameters", ["ssm:DescribeParameters"], "*"),
@@ -39,8 +39,8 @@ def _program(scope: Scope) -> list[Statement]:
             ["ssm:AddTagsToResource", "ssm:ListTagsForResource", "ssm:RemoveTagsFromResource"],
             [*scope.parameters, *scope.table_parameters],
         ),
-        # Which table functions use is not the deployer's to change.
-        # A property beside the value is written with it: the engine sends the value that it has read.
+        # The deployer may not change which table the functions use.
+        # Writing another property also writes the value: the engine sends the value that it has read.
         *(
             [statement("TableParameters", ["ssm:GetParameter", "ssm:PutParameter"], scope.table_parameters)]
             if scope.tables
@@ -50,8 +50,8 @@ def _program(scope: Scope) -> list[Statement]:
 
 
 def _terraform_tables(scope: Scope) -> list[Statement]:
-    """What Terraform needs for the tables that the settings name, and no more: made and changed but never deleted. A
-    root that grows takes its permissions here.
+    """What Terraform needs for the tables that the settings name: create and change, but never delete. A
+    root module with more resources needs more permissions here.
     """
     tables = [scope.table(table) for table in scope.declared_tables]
     return [
@@ -71,11 +71,11 @@ def _terraform_tables(scope: Scope) -> list[Statement]:
 
 
 def _terraform_apis(scope: Scope) -> list[Statement]:
-    """What Terraform needs for the APIs that the settings name. An API has an id that nobody chooses, so that the
-    name decides where API Gateway gives it
+    """What Terraform needs for the APIs that the settings name. An API's id cannot be chosen, so only its
+    name can be a condition, where API Gateway supports that
     (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagement.html):
-    when an API is made, changed or deleted; not when it is read or tagged. What is below an API (resources,
-    methods, stages) has no name, and so is not allowed.
+    when an API is created, changed or deleted; not when it is read or tagged. What is below an API (resources,
+    methods, stages) has no name, so it is not allowed.
     """
     names = scope.declared_apis
     apis: str | list[str] = names[0] if len(names) == 1 else list(names)
@@ -92,7 +92,7 @@ def _terraform_apis(scope: Scope) -> list[Statement]:
             scope.apis("/*"),
             {"StringEquals": {"apigateway:Resource/ApiName": apis}},
         ),
-        # An API that is made with tags needs PUT on them, too.
+        # Creating an API with tags also needs PUT on the tags.
         statement("TagApis", ["apigateway:DELETE", "apigateway:PUT"], scope.api_tags),
     ]
 
@@ -101,7 +101,7 @@ def _state(scope: Scope) -> list[Statement]:
     """The engine's and Terraform's state; objects are versioned, and only locks and saved plans are
     ever deleted.
 
-    With a key for the stack's secrets, the engine asks KMS for what they are encrypted with, at a preview as well.
+    With a KMS key for the stack's secrets, the engine calls KMS to decrypt them, in previews too.
     """
     states, objects = scope.states, [f"{bucket}/*" for bucket in scope.states]
     key_uses = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
@@ -111,7 +111,7 @@ def _state(scope: Scope) -> list[Statement]:
         statement(
             "KeepState", ["s3:GetObject", "s3:PutObject"], objects[0] if len(objects) == 1 else objects
         ),
-        # A saved plan holds secrets, and goes with its versions once it is used.
+        # A saved plan contains secrets, so it is deleted with its versions after use.
         *(
             [statement("ForgetPlans", ["s3:DeleteObjectVersion"], f"{scope.bucket}/rollback/*/plan.tfplan")]
             if scope.terraform
@@ -146,12 +146,12 @@ def deployer_functions(scope: Scope, functions: Sequence[str]) -> list[Statement
             ],
             arns,
         ),
-        # A request with a qualifier is authorised on the ARN with it (AWS Lambda's notice of a change in how
-        # policies are evaluated, January 2022): one without, which takes the whole function, is not allowed.
+        # IAM checks a request with a qualifier against the ARN with it (AWS Lambda's notice of a change in how
+        # policies are evaluated, January 2022): the ARN without it, the whole function, is not allowed.
         statement(
             "PruneVersions", ["lambda:DeleteFunction", "lambda:GetPolicy"], [f"{arn}:*" for arn in arns]
         ),
-        # A stack, a Terraform configuration and a full rollback are proved by the smoke command, too.
-        # Its alias, by smoke tests; and a version that is Inactive, which is woken before its alias moves.
+        # The smoke command also verifies rollbacks of stacks, Terraform configurations, and full rollbacks.
+        # Smoke tests invoke the alias; an Inactive version is invoked to activate it before its alias moves.
         statement("Invoke", ["lambda:InvokeFunction"], [f"{arn}:*" for arn in arns]),
     ]

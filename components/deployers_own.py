@@ -1,4 +1,4 @@
-"""The stack of what changes daily is declared under the deployer's role, by nobody with more power."""
+"""The environment's daily stack may only be deployed under the deployer's role, never with more permissions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from rollback.config.settings import Settings
 
 
 def refuse_others(settings: Settings) -> None:
-    """Ends the program unless it runs under the deployer's role, or by the permission set of those who deploy.
+    """Ends the program unless it runs under the deployer's role or permission set.
 
-    Under an administrator's credentials the engine would do what the deployer has written into the state: delete what
-    it names, once the program does not declare it. Of a program that fails nothing is changed. Raises
+    Under an administrator's credentials the engine would do what the deployer has written into the state: delete
+    resources that it names and the program does not declare. If the program fails, nothing is changed. Raises
     `pulumi.RunError`.
     """
     names, caller = settings.names, aws.get_caller_identity().arn
     _, assumed, session = caller.partition(":assumed-role/")
     if not assumed or not settings.acts_as(session.partition("/")[0], DEPLOYER):
         raise pulumi.RunError(
-            f"The stack {names.environment} is declared under {settings.called(DEPLOYER)} only, and this is {caller}: "
-            f"a person who can write its state would act as you. What an administrator declares is the stack "
-            f"{names.foundation_stack}. To take the role: rollback login --env {names.environment} --role {DEPLOYER}"
+            f"The stack {names.environment} may only be deployed under {settings.called(DEPLOYER)}, not as {caller}: "
+            f"anybody who can write its state would act with your permissions. An administrator deploys the stack "
+            f"{names.foundation_stack}. To assume the role: rollback login --env {names.environment} --role {DEPLOYER}"
         )

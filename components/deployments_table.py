@@ -17,13 +17,13 @@ INDEX = "GSI1"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeploymentsTableArgs:
-    """Whose table it is."""
+    """The environment's names."""
 
     names: Names
 
 
 class DeploymentsTable(pulumi.ComponentResource):
-    """The deployments table. It outlives everything else: protected by Pulumi and by DynamoDB."""
+    """The deployments table. Protected from deletion by Pulumi and by DynamoDB."""
 
     table_name: pulumi.Output[str]
 
@@ -52,7 +52,7 @@ class DeploymentsTable(pulumi.ComponentResource):
                     projection_type="ALL",
                 )
             ],
-            # Nobody knows beforehand when the bad day is, and its burst must not be throttled.
+            # An incident cannot be scheduled, and its burst must not be throttled.
             billing_mode="PAY_PER_REQUEST",
             point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
             deletion_protection_enabled=True,

@@ -1,8 +1,8 @@
 """One environment, declared in two stacks: wires the components.
 
-The stack `dev-foundation` is an administrator's: what decides who may do what, and what keeps the record of it. Its
-state is where the deployer can neither read nor write it, since the engine runs what a state names as the person who types
-`pulumi up` (https://github.com/pulumi/pulumi/issues/7242). The stack `dev` is the deployer's: what changes daily. Both
+The stack `dev-foundation` is an administrator's: who may do what, and the record of what was done. Its state is stored
+where the deployer can neither read nor write it, since the engine does what a state says as the person who types
+`pulumi up` (https://github.com/pulumi/pulumi/issues/7242). The stack `dev` is the deployer's: it changes daily. Both
 read `Pulumi.dev.yaml`.
 """
 
@@ -31,14 +31,14 @@ from .rollback_environments import RollbackEnvironments, RollbackEnvironmentsArg
 
 
 def declare(stack: str) -> None:
-    """What a stack is made of: a whole program. Raises `pulumi.RunError` where the project has no such environment, or
-    its settings are wrong.
+    """Declares a stack: a whole Pulumi program. Raises `pulumi.RunError` if the project has no such environment, or if
+    its settings are invalid.
     """
     environment = stack.removesuffix(f"-{FOUNDATION}")
     known = environments(Path(pulumi.get_root_directory() or Path.cwd()))
     if environment not in known:
         stacks = [part for name in known for part in (name, f"{name}-{FOUNDATION}")]
-        raise pulumi.RunError(f"There is no stack {stack!r}.{nearest(stack, stacks)}")
+        raise pulumi.RunError(f"The project has no stack {stack!r}.{nearest(stack, stacks)}")
     try:
         settings = from_config(pulumi.get_project(), environment, pulumi.runtime.config.CONFIG.get())
     except UsageError as error:
@@ -48,7 +48,7 @@ def declare(stack: str) -> None:
 
 
 def foundation(settings: Settings) -> None:
-    """What an administrator declares."""
+    """Declares the administrator's stack."""
     names = settings.names
     table = DeploymentsTable("deployments-table", DeploymentsTableArgs(names=names))
     trail = AuditTrail(
@@ -113,7 +113,7 @@ def foundation(settings: Settings) -> None:
 
 
 def daily(settings: Settings) -> None:
-    """What the deployer declares."""
+    """Declares the deployer's stack."""
     names = settings.names
     refuse_others(settings)
     parameters = ReleaseParameters(

@@ -1,4 +1,4 @@
-"""The roles of an environment, each taken by jobs (of one GitHub environment, of a GitLab project) and by configured people."""
+"""The roles of an environment, assumed by jobs (of a GitHub environment, of a GitLab project) and by configured people."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _DESCRIPTIONS = {
     RESTORE: "Restores tables beside the live ones to a point in time",
 }
 
-# Role → the role that is taken before it.
+# Role → the role that is assumed before it.
 _VIA = {RESTORE: ROLLBACK, DEPLOYER: DRILL, ROLLBACK: DRILL}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GithubRolesArgs:
-    """What the roles may touch, and who may take them.
+    """The roles' scope, and who may assume them.
 
-    `repository` is the repository as GitHub's tokens name it (`components.boundary.trust`), empty for none; `gitlab` are
-    GitLab's projects, whose jobs count on `protected_branch`; `people` maps a role to the ARNs of IAM users that may
-    take it beside those jobs.
+    `repository` is the repository as GitHub's tokens name it (`components.boundary.trust`), "" for none; `gitlab` are
+    GitLab's projects, whose jobs may assume roles on `protected_branch`; `people` maps a role to the ARNs of IAM users
+    that may assume it besides those jobs.
     """
 
     scope: Scope
@@ -49,9 +49,9 @@ class GithubRolesArgs:
 
 
 class GithubRoles(pulumi.ComponentResource):
-    """GitHub's and GitLab's identity providers, the boundary, and the roles under it (`Scope.roles`).
+    """The identity providers of GitHub and GitLab, the boundary, and the roles with it (`Scope.roles`).
 
-    An account has one provider for each: where it exists already, it is imported, not made again.
+    An account has one provider for each: an existing one is imported, not created again.
     """
 
     role_arns: dict[str, pulumi.Output[str]]
@@ -61,7 +61,7 @@ class GithubRoles(pulumi.ComponentResource):
         super().__init__("rollback:index:GithubRoles", name, None, opts)
         names = args.scope.names
         tagged = tags(names, "github-roles")
-        # Without them nobody can take a role on the bad day, so they do not go by mistake.
+        # Without them nobody can assume a role in an incident, so they are protected from deletion.
         kept = pulumi.ResourceOptions(parent=self, protect=True)
         if args.repository:
             aws.iam.OpenIdConnectProvider(
@@ -104,7 +104,7 @@ class GithubRoles(pulumi.ComponentResource):
                 permissions_boundary=ceiling.arn,
                 max_session_duration=naming.SESSION_HOURS * 3600,
                 tags=tagged,
-                # A trust can name only a role that is there.
+                # A trust policy can only name an existing role.
                 opts=pulumi.ResourceOptions.merge(
                     kept, pulumi.ResourceOptions(depends_on=[roles[via]] if via else [])
                 ),

@@ -1,14 +1,14 @@
-"""The jobs of GitLab projects that may take roles, and the identity provider that their tokens come from.
+"""The jobs of GitLab projects that may assume roles, and the identity provider of their tokens.
 
-AWS sees of a token its audience and its subject, which says the project and the branch
-(`project_path:acme/orders:ref_type:branch:ref:main`), and no environment: all jobs of a branch are alike to it. On
-gitlab.com it is asked two things more: whether the branch is protected, and the project's number, which a path that is
-given away does not have. Who approved a deployment is in no claim at all.
+AWS reads the audience and the subject of a token; the subject names the project and the branch
+(`project_path:acme/orders:ref_type:branch:ref:main`), but no environment: AWS cannot tell jobs of a branch apart. On
+gitlab.com the trust also requires that the branch is protected, and the project's number: another project can get the
+path later, but not the number. No claim says who approved a deployment.
 https://docs.gitlab.com/ci/secrets/id_token_authentication/#token-payload
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html#condition-keys-wif
 
-Protected environments and their approval rules are not declared here: the provider `pulumi-gitlab` is none of this
-distribution's dependencies, and they need GitLab Premium. docs/ci.md says what has to be set.
+Protected environments and their approval rules are not declared here: the provider `pulumi-gitlab` is not one of this
+distribution's dependencies, and they need GitLab Premium. docs/ci.md lists what to set.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 def may_take(scope: Scope, gitlab: GitLab | None, branch: str, role: str) -> list[Statement]:
-    """The statement of a role's trust by which GitLab's jobs take it; none where no job may.
+    """The statement of a role's trust by which GitLab's jobs assume it; empty if no job may.
 
-    The approver's are those of `gitlab.approvals`, all others' those of `gitlab.project`, on `branch` each.
+    For the approver jobs of `gitlab.approvals`, for all others jobs of `gitlab.project`, both on `branch`.
     """
     if gitlab is None:
         return []
@@ -57,7 +57,7 @@ def may_take(scope: Scope, gitlab: GitLab | None, branch: str, role: str) -> lis
 
 
 def provider(gitlab: GitLab, tagged: Mapping[str, str], opts: pulumi.ResourceOptions) -> None:
-    """GitLab's identity provider. An account has one for each host: where it exists already, it is imported."""
+    """GitLab's identity provider. An account has one for each host: an existing one is imported."""
     aws.iam.OpenIdConnectProvider(
         "gitlab", url=f"https://{gitlab.host}", client_id_lists=[OIDC_AUDIENCE], tags=tagged, opts=opts
     )

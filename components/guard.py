@@ -1,9 +1,10 @@
 """The guard: alarms on every function's alias, and the function that takes the standby for one.
 
-An alias's metrics have exactly the dimensions FunctionName and Resource=FUNCTION:ALIAS: an alarm on less or more sees
-nothing (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html). One alarm a function and metric, and
-one of each service over them, which alone calls: a metric-math alarm takes at most ten metrics. What nobody calls does
-not breach. Only CloudWatch of this account may publish to the topic.
+An alias's metrics have exactly the dimensions FunctionName and Resource=FUNCTION:ALIAS: an alarm with fewer or more
+dimensions gets no data (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html). There is one alarm
+for each function and metric, and one composite alarm for each service; only the composite alarms notify. (One
+metric-math alarm would not do: it takes at most ten metrics.) An alarm on a function without calls does not breach.
+Only CloudWatch of this account may publish to the topic.
 """
 
 from __future__ import annotations
@@ -24,18 +25,19 @@ from .permits import permit
 from .policies import Document, Scope, denial, document, statement, text
 from .tags import tags
 
-# What CloudWatch calls each metric, and how a minute of it is read: summed up, or as a percentile.
+# CloudWatch's name for each metric, and the statistic of a minute: a sum or a percentile.
 _METRICS: Mapping[str, tuple[str, str]] = {
     "errors": ("Errors", ""),
     "duration": ("Duration", "p99"),
     "throttles": ("Throttles", ""),
 }
 _MINUTE = 60
-# Of one composite alarm: alarms that it may look at, and characters of its rule ("CloudWatch quotas",
+# Limits of one composite alarm: the alarms in its rule, and the characters of the rule ("CloudWatch quotas",
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html; PutCompositeAlarm, AlarmRule).
 _CHILDREN, _RULE = 100, 10_240
 _FAILED_DAYS = 14
-# As much as has a whole processor ("Configure Lambda function memory", AWS Lambda Developer Guide): a cold start is on the way.
+# MB that come with one whole vCPU ("Configure Lambda function memory", AWS Lambda Developer Guide), for a fast cold
+# start.
 _MEMORY = 1769
 RUNTIME, ARCHITECTURE = "python3.13", "x86_64"
 HANDLER = "rollback.api.guard_function.handler"
@@ -43,9 +45,9 @@ HANDLER = "rollback.api.guard_function.handler"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuardArgs:
-    """What it may touch, under which boundary (its ARN); services with the full names of their functions; metric
-    (`errors`, `duration`, `throttles`) → threshold, and for how many minutes in a row; its package (`rollback guard
-    build`), after how many seconds it is ended.
+    """Its scope, the ARN of its boundary; services with the full names of their functions; metric
+    (`errors`, `duration`, `throttles`) → threshold, and for how many consecutive minutes; its package (`rollback guard
+    build`), its timeout in seconds.
     """
 
     scope: Scope
@@ -70,7 +72,7 @@ class Guard(pulumi.ComponentResource):
         names, scope = args.scope.names, args.scope
         if not args.package.is_file():
             raise pulumi.RunError(
-                f"There is no {args.package}: `rollback guard build --env {names.environment}` makes the guard's package."
+                f"The guard's package {args.package} does not exist. Build it: rollback guard build --env {names.environment}"
             )
         topic = aws.sns.Topic("guard-alarms", name=names.guard_alarms, tags=self._tags, opts=self._own)
         aws.sns.TopicPolicy("guard-alarms", arn=topic.arn, policy=text(publishers(scope)), opts=self._own)
@@ -102,7 +104,7 @@ class Guard(pulumi.ComponentResource):
         self.register_outputs({"functionArn": self.function_arn, "reportsArn": self.reports_arn})
 
     def _role(self) -> aws.iam.Role:
-        """The function's role; and the one of its schedules, which may invoke the function and no more."""
+        """The function's role; and the role of its schedules, which may only invoke the function."""
         scope, names = self._args.scope, self._args.scope.names
         role = aws.iam.Role(
             GUARD,
@@ -159,7 +161,7 @@ class Guard(pulumi.ComponentResource):
             timeout=args.timeout_seconds,
             environment={"variables": {"ROLLBACK_GUARD_ENVIRONMENT": names.environment}},
             dead_letter_config={"target_arn": failed.arn},
-            # Two alarms are answered one after the other: the second finds what the first has done.
+            # The function handles alarms one after the other: the second finds what the first has done.
             reserved_concurrent_executions=1,
             tags=self._tags,
             opts=self._own,
@@ -228,12 +230,12 @@ class Guard(pulumi.ComponentResource):
 
 
 def rule(alarms: Sequence[str]) -> str:
-    """The rule of a composite alarm: any of these."""
+    """The rule of a composite alarm: any of these is in ALARM."""
     return " OR ".join(f'ALARM("{name}")' for name in alarms)
 
 
 def parts_of(alarms: Sequence[str]) -> Iterator[list[str]]:
-    """Consecutive runs of alarms, each as long as one composite alarm takes."""
+    """Splits alarms into consecutive lists, each as long as one composite alarm allows."""
     run: list[str] = []
     for name in alarms:
         if len(run) == _CHILDREN or (run and len(rule([*run, name])) > _RULE):
@@ -244,8 +246,9 @@ def parts_of(alarms: Sequence[str]) -> Iterator[list[str]]:
 
 
 def publishers(scope: Scope) -> Document:
-    """The policy of the alarms' topic: CloudWatch for the guard's alarms in this account, and nobody else, whatever their
-    own policies allow ("Amazon SNS permissions", https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/US_SetupSNS.html).
+    """The policy of the alarms' topic: only CloudWatch may publish, for the guard's alarms in this account; all others
+    are denied, whatever their own policies allow ("Amazon SNS permissions",
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/US_SetupSNS.html).
     """
     topic = scope.topic(scope.names.guard_alarms)
     return document(

@@ -1,10 +1,10 @@
 """The alias that callers invoke, on every function of the catalogue.
 
-The alias's existence is declared here; where it points, with which weights and what its description
-says is the rollback's. `ignore_changes` keeps a rollback through `pulumi up` only together with
+The program declares that the alias exists; rollbacks own its version, its weights and its
+description. `ignore_changes` preserves a rollback during `pulumi up` only together with
 `options: refresh: always` in Pulumi.yaml, and only while nothing else of the resource can change:
-otherwise the update sends the version that the checkpoint remembers along. So an alias here has a
-function and a name, and nothing more must be added to it.
+otherwise the update also sends the version in the checkpoint. So an alias here has only a
+function and a name, and nothing else must be added to it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from importlib import metadata
 import pulumi
 import pulumi_aws as aws
 
-# What the rollback writes (`UpdateAlias`), and Pulumi therefore leaves alone.
+# Properties that rollbacks write (`UpdateAlias`), and that Pulumi must ignore.
 THE_ROLLBACKS = ["functionVersion", "routingConfig", "description"]
 _UNPUBLISHED = "$LATEST"
 _GET_FUNCTION = "aws:lambda/getFunction:getFunction"
@@ -32,7 +32,7 @@ class LiveAliasesArgs:
 
 
 class LiveAliases(pulumi.ComponentResource):
-    """One alias a function. A new one begins at the newest published version."""
+    """One alias for each function. A new alias points at the newest published version."""
 
     count: int
 
@@ -57,10 +57,10 @@ class LiveAliases(pulumi.ComponentResource):
 async def _newest_versions(functions: Sequence[str], alias: str) -> dict[str, str]:
     """Each function's newest published version.
 
-    Asked all at once: one after the other costs a real account a quarter of a second each. Raises
+    Reads all in parallel: one after the other takes a quarter of a second each. Raises
     `pulumi.RunError` naming every function that is missing or has no published version.
     """
-    # The version selects the provider that the resources use, too; the SDK's own calls send it along.
+    # The same provider version as the resources use; the SDK's own calls send it as well.
     options = pulumi.InvokeOptions(version=metadata.version("pulumi-aws"))
     answers = await asyncio.gather(
         *(
@@ -73,7 +73,7 @@ async def _newest_versions(functions: Sequence[str], alias: str) -> dict[str, st
     problems: list[str] = []
     for function, answer in zip(functions, answers, strict=True):
         if isinstance(answer, BaseException):
-            # Engine and provider each put what they were doing before the cloud's own words.
+            # The engine and the provider each prefix AWS's message with what they were doing.
             reason = str(answer).rsplit(f"{_GET_FUNCTION}: ", 1)[-1].strip()
             problems.append(f"{function} cannot be read ({reason})")
         elif answer["version"] == _UNPUBLISHED:
@@ -82,8 +82,8 @@ async def _newest_versions(functions: Sequence[str], alias: str) -> dict[str, st
             versions[function] = answer["version"]
     if problems:
         raise pulumi.RunError(
-            f"Alias '{alias}' needs {len(functions)} functions with a published version, but:\n"
+            f"Alias '{alias}' needs a published version of each of {len(functions)} functions, but:\n"
             + "".join(f"  {problem}\n" for problem in problems)
-            + "Deploy and publish them first, or take them out of 'services' in Pulumi.yaml."
+            + "Deploy and publish them first, or remove them from 'services' in Pulumi.yaml."
         )
     return versions

@@ -1,4 +1,4 @@
-"""What an environment's settings say, as the policies take it."""
+"""Converts an environment's settings to the scope of its policies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def scope_of(settings: Settings) -> Scope:
-    """What the policies of an environment name."""
+    """The scope of an environment's policies."""
     names, terraform, checks = settings.names, settings.terraform, settings.terraform_checks
     return Scope(
         names=names,

@@ -1,10 +1,10 @@
-"""What permission sets of IAM Identity Center refer to: customer-managed policies, by name.
+"""The customer-managed policies that permission sets of IAM Identity Center refer to by name.
 
-A set and who is assigned it are declared where Identity Center is, in another account; a set's role in this account
-carries the policies that the account has under the names that the set refers to, which must be there before it is
+Permission sets and their assignments are declared in Identity Center's account; a set's role in this account
+gets the policies with the names that the set refers to, and they must exist before the set is
 assigned ("Use IAM policies in permission sets",
-https://docs.aws.amazon.com/singlesignon/latest/userguide/howtocmp.html). People act by a set as others do under the
-role: with the same permissions and the same boundary, and without taking the role.
+https://docs.aws.amazon.com/singlesignon/latest/userguide/howtocmp.html). A set gives people the same as the
+role: the same permissions and the same boundary, without assuming the role.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .tags import tags
 
 
 def permissions(role: str, scope: Scope) -> tuple[Document, ...]:
-    """What a role's inline policy says, in as few managed policies as hold it: those hold less."""
+    """The statements of a role's inline policy, in as few managed policies as possible: those are smaller."""
     whole = break_glass.permissions(scope) if role == BREAK_GLASS else inline_policy(role, scope)
     made: list[Document] = []
     for one in whole["Statement"]:
@@ -38,7 +38,7 @@ def permissions(role: str, scope: Scope) -> tuple[Document, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PermissionSetsArgs:
-    """What the roles may touch, and their permission sets (`Scope.permission_sets`)."""
+    """The roles' scope, with their permission sets (`Scope.permission_sets`)."""
 
     scope: Scope
 
@@ -63,8 +63,8 @@ class PermissionSets(pulumi.ComponentResource):
                 label = f"{role}-permissions-{number}"
                 if len(text(policy)) > MANAGED_LIMIT:
                     raise pulumi.RunError(
-                        f"A statement of {names.role(role)} takes more than the {MANAGED_LIMIT} characters of a managed "
-                        "policy: name what the functions' names begin with in the setting functionAccess."
+                        f"A statement of {names.role(role)} is longer than the {MANAGED_LIMIT} characters of a managed "
+                        "policy: set prefixes of the functions' names in the setting functionAccess."
                     )
                 made = aws.iam.Policy(
                     label,
@@ -72,11 +72,11 @@ class PermissionSets(pulumi.ComponentResource):
                     description=f"For the permission set {permission_set}, part {number}",
                     policy=text(policy),
                     tags=tags(names, "permission-sets"),
-                    # A set that refers to a policy that is gone cannot be assigned any more.
+                    # A set that refers to a deleted policy can no longer be assigned.
                     opts=pulumi.ResourceOptions(parent=self, protect=True),
                 )
                 policies.append(made.name)
-            # Those are there for the role (`permits`).
+            # `permits` declares those for the role.
             functions = (
                 break_glass.function_permissions(scope)
                 if role == BREAK_GLASS
@@ -85,8 +85,8 @@ class PermissionSets(pulumi.ComponentResource):
             also = [f"{names.stem}-{role}-functions-{number}" for number, _ in enumerate(functions, start=1)]
             if len(policies) + len(also) > ATTACHMENTS:
                 raise pulumi.RunError(
-                    f"The permission set {permission_set} would have {len(policies) + len(also)} policies, of which IAM "
-                    f"attaches {ATTACHMENTS} to a role: name a tag, or what functions' names begin with, in the setting "
+                    f"The permission set {permission_set} would have {len(policies) + len(also)} policies, but IAM "
+                    f"attaches only {ATTACHMENTS} to a role: set a tag, or prefixes of the functions' names, in the setting "
                     "functionAccess."
                 )
             self.refers_to[permission_set] = {"policies": [*policies, *also], "boundary": names.boundary}

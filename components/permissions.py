@@ -1,7 +1,7 @@
-"""Each role's permissions, as a pure function of an environment that returns policy documents.
+"""Each role's permissions, as pure functions from an environment to policy documents.
 
-Exactly the calls that the role's verbs make, each on exactly what it is made on. Where an action takes no
-resource, it is on `"*"`, for the reason in `policies.ON_EVERYTHING`.
+Exactly the calls that the role's commands make, each on exactly its resources. An action that takes no
+resource is allowed on `"*"`, for the reason in `policies.ON_EVERYTHING`.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _LAMBDA_READS = (
 
 
 def inline_policy(role: str, scope: Scope) -> Document:
-    """What `role` may do apart from the functions' own permissions (`function_policies`)."""
+    """What `role` may do, without the permissions on functions (`function_policies`)."""
     return document(_INLINE[role](scope))
 
 
 def function_policies(role: str, scope: Scope) -> tuple[Document, ...]:
-    """What `role` may do to each function of the catalogue, in as few managed policies as hold it.
+    """What `role` may do to each function of the catalogue, in as few managed policies as possible.
 
-    Empty for a role that touches no function. Raises `TooManyFunctions` where a role could not carry
-    them all.
+    Empty for a role without permissions on functions. Raises `TooManyFunctions` if they do not fit into one
+    role.
     """
     return packed_for(role, scope, _FUNCTIONS[role]) if role in _FUNCTIONS else ()
 
 
 def granted(scope: Scope) -> list[str]:
-    """Every action that any role may do: what the boundary has to leave possible."""
+    """Every action that any role may do: what the boundary has to allow."""
     one = scope.functions[:1]
     statements = [
         granting
@@ -63,7 +63,7 @@ def granted(scope: Scope) -> list[str]:
 
 
 def _environment_reads(scope: Scope, *, alarms: bool) -> list[Statement]:
-    """What every plan and every status looks at; the `alarms`, too, for who decides by them."""
+    """What every plan and every status reads; with `alarms` also the alarms, for roles that decide by them."""
     env = scope.names.environment
     return [
         statement(
@@ -78,13 +78,13 @@ def _environment_reads(scope: Scope, *, alarms: bool) -> list[Statement]:
             f"{scope.ledger}/index/GSI1",
             leading_keys(f"ENV#{env}"),
         ),
-        # Whether it is there, and protected: of a table that is gone no partition can be allowed.
+        # To check that it exists and is protected: partitions of a deleted table cannot be allowed.
         statement(
             "SeeLedger",
             ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable"],
             scope.ledger,
         ),
-        # Whether a bad day's restore would find anything to restore.
+        # To check that there is something to restore from.
         *(
             [
                 statement(
@@ -98,7 +98,7 @@ def _environment_reads(scope: Scope, *, alarms: bool) -> list[Statement]:
         ),
         reading(scope, _LAMBDA_READS),
         statement("ListFunctions", ["lambda:ListFunctions"], "*"),
-        # What invokes functions past their alias, where no rollback would move its traffic.
+        # To find what invokes functions without their alias: no rollback would move that traffic.
         statement(
             "FindInvokers",
             [
@@ -121,7 +121,7 @@ def _environment_reads(scope: Scope, *, alarms: bool) -> list[Statement]:
             if scope.event_bus
             else []
         ),
-        # What `rollback watch` decides by, and the guard.
+        # The alarms by which `rollback watch` and the guard decide.
         *(
             [statement("SeeAlarms", ["cloudwatch:DescribeAlarmHistory", "cloudwatch:DescribeAlarms"], "*")]
             if alarms
@@ -136,7 +136,7 @@ def _environment_reads(scope: Scope, *, alarms: bool) -> list[Statement]:
                         "cloudformation:GetTemplate",
                         "cloudformation:ListStackResources",
                     ],
-                    # A stack's ARN ends in an id that nobody chooses.
+                    # A stack's ARN ends in an id that cannot be chosen.
                     [scope.arn("cloudformation", f"stack/{name}/*") for name in scope.cloudformation_stacks],
                 )
             ]
@@ -150,7 +150,7 @@ def _environment_reads(scope: Scope, *, alarms: bool) -> list[Statement]:
 
 
 def _trail(scope: Scope) -> list[Statement]:
-    """The heads of the ledger: put, and read back to compare; a version is the oldest one where there are two."""
+    """The heads of the ledger: written, and read back to compare; if an object has two versions, the oldest counts."""
     return [
         statement("KeepHeads", ["s3:PutObject"], [f"{scope.trail}/releases/*", f"{scope.trail}/timeline/*"]),
         statement("ListHeads", ["s3:ListBucketVersions"], scope.trail),
@@ -159,7 +159,7 @@ def _trail(scope: Scope) -> list[Statement]:
 
 
 def _records(scope: Scope) -> list[Statement]:
-    """What carrying out a rollback of aliases takes, apart from the functions."""
+    """What applying a rollback of aliases needs, without the functions."""
     env = scope.names.environment
     return [
         *_environment_reads(scope, alarms=scope.alarms or scope.guard),
@@ -176,8 +176,8 @@ def _records(scope: Scope) -> list[Statement]:
 def _rollback(scope: Scope) -> list[Statement]:
     return [
         *_records(scope),
-        # A table's data is touched under the restore role only. SetSourceIdentity: a person's session has
-        # one, and takes it along ("Monitor and control actions taken with assumed roles",
+        # Only the restore role may change a table's data. SetSourceIdentity: a person's session has
+        # one, and passes it on ("Monitor and control actions taken with assumed roles",
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html).
         *(
             [statement("RestoreTables", ["sts:AssumeRole", "sts:SetSourceIdentity"], scope.role(RESTORE))]
@@ -189,8 +189,8 @@ def _rollback(scope: Scope) -> list[Statement]:
 
 
 def _seeing_guard(scope: Scope) -> list[Statement]:
-    """Whether the guard and its alarms are as declared; and a try of the whole path, in which it changes nothing: what
-    it is invoked with it believes no more than any message.
+    """To check that the guard and its alarms are as declared, and to test the whole path without changes: the guard
+    does not trust what it is invoked with.
     """
     return [
         statement(
@@ -217,16 +217,16 @@ def _failed(scope: Scope) -> str:
 
 
 def _guard(scope: Scope) -> list[Statement]:
-    """The rollback role's rights on the ledger and the alarms' state and history; no approval, no release. That it
-    neither freezes nor lifts is the code's: they are items of the partition that it has to write to.
+    """The rollback role's permissions on the ledger, and the alarms' state and history; no approval, no release. The
+    code ensures that it neither freezes nor lifts: those items are in the partition that it has to write to.
     """
     names = scope.names
     return [
         *_records(scope),
         statement("Report", ["sns:Publish"], scope.topic(names.guard_reports)),
-        # Lambda hands over under the function's role what it could not answer.
+        # Lambda sends failed events to the queue under the function's role.
         statement("Fail", ["sqs:SendMessage"], _failed(scope)),
-        # Once, some minutes after its rollback.
+        # For one invocation some minutes after its rollback.
         statement(
             "ScheduleItself",
             ["scheduler:CreateSchedule"],
@@ -253,7 +253,7 @@ def _rollback_functions(scope: Scope, functions: Sequence[str]) -> list[Statemen
     arns = [scope.function(function) for function in functions]
     return [
         statement("MoveAliases", ["lambda:UpdateAlias"], arns),
-        # Its alias, by smoke tests; and a version that is Inactive, which is woken before its alias moves.
+        # Smoke tests invoke the alias; an Inactive version is invoked to activate it before its alias moves.
         statement("Invoke", ["lambda:InvokeFunction"], [f"{arn}:*" for arn in arns]),
     ]
 
@@ -276,10 +276,10 @@ def _approver(scope: Scope) -> list[Statement]:
 
 
 def _restore(scope: Scope) -> list[Statement]:
-    """Restoring needs the source's permission and, on the new table, reads and writes that the restore itself
+    """A restore needs permission on the source and, on the new table, for reads and writes that the restore itself
     never makes, DeleteItem among them ("Using IAM with DynamoDB backup and restore",
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/backuprestore_IAM.html; AWS re:Post,
-    "DynamoDB not able to restore with deny DeleteItem"). Only a copy is deleted.
+    "DynamoDB not able to restore with deny DeleteItem"). Only restored copies may be deleted.
     """
     tables = [scope.table(table) for table in scope.tables]
     return [
@@ -323,7 +323,7 @@ def _restore(scope: Scope) -> list[Statement]:
         statement(
             "KeepReports",
             ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"],
-            # Saved plans beside them hold secrets that are not this role's to read.
+            # Saved plans in the same bucket contain secrets, which this role may not read.
             f"{scope.bucket}/rollback/*/loss*",
         ),
         statement("PointToTables", ["ssm:GetParameter", "ssm:PutParameter"], scope.table_parameters),
@@ -332,7 +332,7 @@ def _restore(scope: Scope) -> list[Statement]:
 
 
 def _table_keys(scope: Scope) -> list[Statement]:
-    """What DynamoDB needs of anybody who uses a table under a customer's key, or restores one: of the key, through
+    """What DynamoDB requires to use or restore a table with a customer-managed key: permissions on the key, through
     DynamoDB, and for itself (Amazon DynamoDB Developer Guide, "DynamoDB encryption at rest: usage notes" and "How
     DynamoDB uses AWS KMS").
     """
@@ -364,7 +364,7 @@ def _table_keys(scope: Scope) -> list[Statement]:
 
 
 def _drill(scope: Scope) -> list[Statement]:
-    """Everything but what a bad configuration takes is done under the two roles that really do it."""
+    """Only a drill's bad configuration needs permissions here; the rest is done under the two real roles."""
     roles = [scope.role(DEPLOYER), scope.role(ROLLBACK)]
     return [statement("DeployAndPutBack", ["sts:AssumeRole", "sts:SetSourceIdentity"], roles)]
 

@@ -1,4 +1,4 @@
-"""Attaches a role's policies: the fixed ones inline, those of the functions as managed policies."""
+"""Attaches a role's policies: the fixed ones inline, those for functions as managed policies."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def permit(
 ) -> None:
     """Declares the policies of `role` (`naming.ROLLBACK`, `BREAK_GLASS`, …) as children of `parent`.
 
-    `tagged` maps tag keys to values. Raises `pulumi.RunError` where the functions are too many for one role.
+    `tagged` maps tag keys to values. Raises `pulumi.RunError` if there are too many functions for one role.
     """
     own = pulumi.ResourceOptions(parent=parent)
     if len(text(inline)) > INLINE_LIMIT:
         raise pulumi.RunError(
-            f"What {scope.names.role(role)} may do takes {len(text(inline))} characters, of which IAM takes "
-            f"{INLINE_LIMIT} in a role: name what the functions' names begin with in the setting functionAccess."
+            f"The inline policy of {scope.names.role(role)} needs {len(text(inline))} characters, but IAM allows only "
+            f"{INLINE_LIMIT} for each role: set prefixes of the functions' names in the setting functionAccess."
         )
     aws.iam.RolePolicy(role, name="permissions", role=made.name, policy=text(inline), opts=own)
     try:

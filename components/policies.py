@@ -1,17 +1,17 @@
 """Building blocks of IAM policies: scopes, statements and documents as JSON values, and IAM's limits.
 
-Who may do what is in `permissions`. Notes that hold for all of them:
+Who may do what is in `permissions`. Notes for all of them:
 
-* A transaction needs no permission of its own: its members are authorised as PutItem, UpdateItem and
+* A transaction needs no permission of its own: IAM checks its members as PutItem, UpdateItem and
   ConditionCheckItem ("Using IAM with DynamoDB transactions",
   https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html).
-* `ForAllValues` is true when the request carries no such key at all, so each condition on
-  `dynamodb:LeadingKeys` also demands that the key is there ("Single-valued vs. multivalued context keys",
+* `ForAllValues` is true when the request has no such key at all, so each condition on
+  `dynamodb:LeadingKeys` also requires that the key exists ("Single-valued vs. multivalued context keys",
   https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html):
-  without, a call that names no key, such as Scan, would be let through.
-* LeadingKeys is the partition key, of the index where an index is queried. It cannot tell the items of
-  a partition apart: that an event inside a record is never overwritten is shown by the records' chain.
-* UpdateAlias is authorised per function, not per alias
+  otherwise a call without keys, such as Scan, would be allowed.
+* LeadingKeys is the partition key, of the index where an index is queried. It cannot distinguish items within
+  a partition: the records' hash chain shows whether an event of a record was overwritten.
+* IAM checks UpdateAlias for the function, not for the alias
   (https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html).
 """
 
@@ -29,16 +29,16 @@ from rollback.config.naming import APPROVER, DRILL, RESTORE, ROLES, Names
 # {"Sid": …, "Effect": "Allow", "Action": [action, …], "Resource": [ARN, …], "Condition": {…}}
 # (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_statement.html).
 Statement = dict[str, Any]
-# {"Version": "2012-10-17", "Statement": [Statement, …]}; of a condition {operator: {key: value or values}}.
+# {"Version": "2012-10-17", "Statement": [Statement, …]}; a condition is {operator: {key: value or values}}.
 Document = dict[str, Any]
 
-# Characters, and policies a role ("IAM and AWS STS quotas",
-# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html). Whitespace is not counted, so
+# Limits: characters, and policies for each role ("IAM and AWS STS quotas",
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html). Whitespace does not count, so
 # `text` writes none.
 INLINE_LIMIT = 10_240
 MANAGED_LIMIT = 6_144
 ATTACHMENTS = 10
-# Characters of an inline policy that the names of functions may take.
+# Characters of an inline policy that may be used for the names of functions.
 _NAMED = 4_000
 
 LEDGER_READS = ("dynamodb:GetItem", "dynamodb:Query")
@@ -51,8 +51,8 @@ TABLE_READS = (
 )
 
 
-# The statements on all resources, by Sid, each with the reason why nothing narrower can stand there. No other is
-# made.
+# The statements on all resources, by Sid, each with the reason why nothing narrower is possible. There are no
+# others.
 ON_EVERYTHING = {
     "ListFunctions": "ListFunctions takes no resource (Service Authorization Reference, AWS Lambda).",
     "FindUsers": "ListMetrics takes no resource (…, Amazon CloudWatch).",
@@ -67,22 +67,22 @@ ON_EVERYTHING = {
 
 
 class TooManyFunctions(ValueError):
-    """The catalogue's functions do not fit into the policies that a role can carry."""
+    """The catalogue's functions do not fit into the policies of one role."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """What one environment's policies name.
+    """What one environment's policies refer to.
 
     `functions` are full names, `alias` the alias that is invoked, `tables` the tables that may be
     restored (never the deployments table). `state_key` and `table_keys` are the ARNs of KMS keys: of the stack's
-    secrets (empty: a passphrase), and of tables that have keys of their own.
+    secrets ("": a passphrase), and of tables with customer-managed keys.
 
-    `alike` is what functions' names are like, catalogued or not (`naming.beginnings`); `by` says how policies speak
-    of functions (`auto`, `listed`, `tag`, `prefix`), `tag` of which tags. `drills`, `approvals` and `terraform` say
-    whether there are any; `declared_tables` and `declared_apis` are Terraform's, `terraform_bucket` keeps its state
-    (empty: the state bucket does). `alarms` says whether an alarm may take what is on standby, `guard` whether a
-    function does that; `event_bus` names the bus that gets rollbacks' ends (empty: none).
+    `alike` are patterns of functions' names, catalogued or not (`naming.beginnings`); `by` says how policies refer
+    to functions (`auto`, `listed`, `tag`, `prefix`), `tag` by which tags. `drills`, `approvals` and `terraform` say
+    whether there are any; `declared_tables` and `declared_apis` are Terraform's, `terraform_bucket` has its state
+    ("": the state bucket has it). `alarms` says whether an alarm may take the standby, `guard` whether a
+    function does that; `event_bus` names the bus that gets an event at the end of a rollback ("": none).
     """
 
     names: Names
@@ -97,7 +97,7 @@ class Scope:
     by: str = "auto"
     tag: tuple[tuple[str, str], ...] = ()
     cloudformation_stacks: tuple[str, ...] = ()
-    # Role → the permission set by which people do its work.
+    # Role → the permission set that people use instead.
     permission_sets: Mapping[str, str] = field(default_factory=dict)
     drills: bool = False
     approvals: bool = True
@@ -111,11 +111,13 @@ class Scope:
 
     def __post_init__(self) -> None:
         if self.names.deployments_table in self.tables:
-            raise ValueError(f"{self.names.deployments_table} is the ledger: it is never restored over.")
+            raise ValueError(
+                f"{self.names.deployments_table} is the ledger's table, which is never restored."
+            )
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The roles that there are, in an order in which each follows the one that leads to it."""
+        """The roles of the environment; each comes after the role from which it is assumed."""
         without = {
             *([] if self.drills else [DRILL]),
             *([] if self.tables else [RESTORE]),
@@ -130,8 +132,8 @@ class Scope:
         return self.arn("iam", f"role/{self.names.role(role)}")
 
     def by_permission_set(self, role: str) -> list[str]:
-        """What the ARN is like of the role of that permission set by which people do the work of `role`; empty where
-        there is none. The region is below the path, or left out where it is us-east-1.
+        """Patterns for the ARN of the role of the permission set that people use instead of `role`; empty if
+        there is none. The region is part of the path, except us-east-1.
         """
         if role not in self.permission_sets:
             return []
@@ -146,7 +148,7 @@ class Scope:
 
     @property
     def dynamodb(self) -> str:
-        """DynamoDB, as KMS names the service that a request comes through."""
+        """KMS's name for requests that come through DynamoDB (`kms:ViaService`)."""
         return f"dynamodb.{self.region}.amazonaws.com{'.cn' if self.region.startswith('cn-') else ''}"
 
     @property
@@ -163,12 +165,12 @@ class Scope:
 
     @property
     def states(self) -> list[str]:
-        """The buckets of states that are the deployer's: the stack's, and Terraform's where it is another."""
+        """The buckets with the deployer's states: the stack's, and Terraform's if that is another."""
         return [self.bucket, *([self._bucket(self.terraform_bucket)] if self.terraform_bucket else [])]
 
     @property
     def foundation(self) -> str:
-        """The bucket that keeps the state of what an administrator declares."""
+        """The bucket with the state of the administrator's stack."""
         return self._bucket(self.names.foundation_bucket)
 
     @property
@@ -177,7 +179,7 @@ class Scope:
 
     @property
     def guard_alarms(self) -> str:
-        """The alarms of the guard's, as a pattern."""
+        """The guard's alarms, as a pattern."""
         return self.arn("cloudwatch", f"alarm:{self.names.guard}-*")
 
     @property
@@ -190,7 +192,7 @@ class Scope:
 
     @property
     def trail(self) -> str:
-        """The bucket that keeps the heads of the ledger."""
+        """The bucket with the heads of the ledger."""
         return self._bucket(self.names.audit_bucket(self.account))
 
     def _bucket(self, name: str) -> str:
@@ -204,7 +206,7 @@ class Scope:
 
     @property
     def every_api(self) -> list[str]:
-        """The REST, HTTP and WebSocket APIs of the region, their list, and all that is below them."""
+        """The REST, HTTP and WebSocket APIs of the region, their list, and everything below them."""
         http = (naming.arn("apigateway", self.region, "", f"/apis{below}") for below in ("", "/*"))
         return [self.apis(""), self.apis("/*"), *http]
 
@@ -250,7 +252,7 @@ def _statement(
     condition: Document | None,
 ) -> Statement:
     if "*" in ([resources] if isinstance(resources, str) else resources) and sid not in ON_EVERYTHING:
-        raise ValueError(f"{sid} is about all resources and has no reason in ON_EVERYTHING.")
+        raise ValueError(f"{sid} covers all resources, but has no reason in ON_EVERYTHING.")
     made: Statement = {
         "Sid": sid,
         "Effect": effect,
@@ -266,12 +268,12 @@ def document(statements: Sequence[Statement]) -> Document:
 
 
 def text(policy: Document) -> str:
-    """The policy as IAM takes and counts it: JSON without whitespace."""
+    """The policy as IAM counts it: JSON without whitespace."""
     return json.dumps(policy, separators=(",", ":"))
 
 
 def leading_keys(*patterns: str) -> Document:
-    """The condition that every partition key of a request, one at least, is like one of `patterns`."""
+    """The condition that a request has partition keys, and that each matches one of `patterns`."""
     return {
         "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(patterns)},
         "Null": {"dynamodb:LeadingKeys": "false"},
@@ -281,11 +283,11 @@ def leading_keys(*patterns: str) -> Document:
 def packed_for(
     role: str, scope: Scope, build: Callable[[Scope, Sequence[str]], list[Statement]]
 ) -> tuple[Document, ...]:
-    """The statements of `build` for the functions of the catalogue, in as few managed policies as hold them.
+    """The statements of `build` for the functions of the catalogue, in as few managed policies as possible.
 
-    Functions are listed one by one as long as a role can carry them; beyond that they are those with a tag, or those
-    whose names begin alike (`Scope.by`): also what is not in the catalogue, today or tomorrow. Raises
-    `TooManyFunctions` where `role` could not carry any of it.
+    Functions are listed by name if they fit into one role; otherwise the policies allow functions with a tag, or
+    with a name prefix (`Scope.by`): also functions that are not in the catalogue, or not yet. Raises
+    `TooManyFunctions` if nothing fits into `role`.
     """
     ways: dict[str, Callable[[], tuple[Document, ...]]] = {
         "listed": lambda: packed(lambda functions: document(build(scope, functions)), scope.functions),
@@ -300,16 +302,16 @@ def packed_for(
             return made
     raise TooManyFunctions(
         f"The {len(scope.functions)} functions of {scope.names.stem} need {len(made)} managed policies "
-        f"of {MANAGED_LIMIT} characters on {scope.names.role(role)}, but IAM attaches {ATTACHMENTS} to a "
-        "role. Name a tag that they carry, or what their names begin with, in the setting functionAccess."
+        f"of {MANAGED_LIMIT} characters on {scope.names.role(role)}, but IAM attaches only {ATTACHMENTS} to a "
+        "role. Set a tag that they have, or prefixes of their names, in the setting functionAccess."
     )
 
 
 def reading(scope: Scope, actions: Sequence[str]) -> Statement:
-    """The statement of the functions that are looked at: wider than the catalogue on purpose, what the account has
-    beyond it is listed, not touched. By a tag where names would take too much of a role's inline policy.
+    """The statement for reading functions: wider than the catalogue on purpose, since other functions of the account
+    are listed, not changed. By a tag if names would need too much of a role's inline policy.
     """
-    # A request with a qualifier is authorised on the ARN with it.
+    # IAM checks a request with a qualifier against the ARN with it.
     arns = [
         scope.function(one)
         for pattern in scope.alike or (f"{scope.names.function_prefix}*",)
@@ -321,7 +323,7 @@ def reading(scope: Scope, actions: Sequence[str]) -> Statement:
 
 
 def _tagged(one: Statement, scope: Scope) -> Statement:
-    """A statement about every function, narrowed to those with the tags. "When you tag a function, those tags apply to
+    """A statement on every function, restricted to those with the tags. "When you tag a function, those tags apply to
     all versions and aliases associated with the function" (AWS Lambda Developer Guide, "Using attribute-based access
     control in Lambda", https://docs.aws.amazon.com/lambda/latest/dg/attribute-based-access-control.html).
     """
@@ -331,7 +333,7 @@ def _tagged(one: Statement, scope: Scope) -> Statement:
 
 
 def packed(build: Callable[[Sequence[str]], Document], functions: Sequence[str]) -> tuple[Document, ...]:
-    """`build` over consecutive runs of `functions`, each as long as a managed policy holds."""
+    """`build` for consecutive parts of `functions`, each as long as fits into a managed policy."""
     made: list[Document] = []
     run: list[str] = []
     for function in functions:

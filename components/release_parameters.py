@@ -1,4 +1,4 @@
-"""The SSM parameters that hold what is deployed, and which tables functions use: declared here; their values
+"""The SSM parameters with what is deployed, and which tables functions use. Declared here; their values
 are written by releases and rollbacks.
 """
 
@@ -13,13 +13,13 @@ from rollback.config.naming import Names
 
 from .tags import tags
 
-# What a parameter says before the first release is recorded; SSM takes no empty value.
+# The value before the first release is recorded; SSM does not allow an empty value.
 NOTHING_YET = "none"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReleaseParametersArgs:
-    """Whose parameters they are, and the full names of the tables that can be restored."""
+    """The environment's names, and the full names of the tables that can be restored."""
 
     names: Names
     tables: tuple[str, ...]
@@ -27,7 +27,7 @@ class ReleaseParametersArgs:
 
 class ReleaseParameters(pulumi.ComponentResource):
     """`deployed-version`, `terraform-commit` and `pulumi-commit` of one environment, and `table/NAME` for each
-    table: it names the table itself, until a rollback points it to a restored one.
+    table: it names the table itself, until a rollback sets it to a restored table.
     """
 
     parameter_names: list[pulumi.Output[str]]
@@ -47,7 +47,7 @@ class ReleaseParameters(pulumi.ComponentResource):
                 type=aws.ssm.ParameterType.STRING,
                 value=value,
                 tags=tags(names, "release-parameters"),
-                # A release and a rollback write the value; `pulumi up` must leave it as they did.
+                # Releases and rollbacks write the value; `pulumi up` must not change it.
                 opts=pulumi.ResourceOptions(parent=self, ignore_changes=["value"]),
             ).name
             for path, value in first.items()

@@ -1,8 +1,8 @@
-"""The GitHub environments whose jobs may take the roles, declared with their protection.
+"""The GitHub environments whose jobs may assume the roles, declared with their protection.
 
-GitHub creates an environment that nobody declared the first time a job names it, and then without any
+GitHub creates an undeclared environment the first time that a job names it, without any
 protection (https://docs.github.com/en/actions/reference/workflows-and-actions/deployments-and-environments).
-So they are declared before the first job: restricted to the protected branch, and the one that approves with
+So they are declared before the first job: restricted to the protected branch, and the one for approvals with
 required reviewers who cannot review their own run.
 """
 
@@ -18,12 +18,12 @@ from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK, Names
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RollbackEnvironmentsArgs:
-    """The repository (`owner/name`, empty for none), its protected branch, whether there are drills and approvals, and
-    who reviews.
+    """The repository (`owner/name`, "" for none), its protected branch, whether there are drills and approvals, and
+    the reviewers.
 
-    `owner` is the account that the GitHub provider is configured for (`github:owner`), None where it is
-    not configured. `teams` and `users` are the reviewers' numeric ids: a name can be given away, an id
-    cannot.
+    `owner` is the account that the GitHub provider is configured for (`github:owner`), None if it is
+    not configured. `teams` and `users` are the reviewers' numeric ids: another account can
+    get a name later, but not an id.
     """
 
     names: Names
@@ -37,7 +37,7 @@ class RollbackEnvironmentsArgs:
 
     @property
     def missing(self) -> list[str]:
-        """The settings without which nothing can be declared on GitHub."""
+        """The missing settings without which nothing can be declared on GitHub."""
         return [
             *([] if self.owner else ["github:owner"]),
             *([] if self.teams or self.users else ["rollback:reviewers"]),
@@ -45,8 +45,8 @@ class RollbackEnvironmentsArgs:
 
 
 class RollbackEnvironments(pulumi.ComponentResource):
-    """`{env}-deploy`, `{env}-rollback`, `{env}-rollback-approval` and, outside production, `{env}-drill`; nothing,
-    said aloud, without GitHub.
+    """`{env}-deploy`, `{env}-rollback`, `{env}-rollback-approval` and, outside production, `{env}-drill`; without
+    GitHub nothing, with a notice.
     """
 
     environments: list[str]
@@ -57,12 +57,12 @@ class RollbackEnvironments(pulumi.ComponentResource):
         super().__init__("rollback:index:RollbackEnvironments", name, None, opts)
         self.environments = []
         if not args.repository:
-            pass  # another host, or none: nothing is to be said
+            pass  # another host, or none: no notice
         elif args.missing:
             pulumi.log.warn(
-                f"The GitHub environments of {args.names.environment} are left out: "
-                f"{' and '.join(args.missing)} must be configured first. Until then GitHub protects "
-                "none of them.",
+                f"The GitHub environments of {args.names.environment} are not declared: "
+                f"{' and '.join(args.missing)} must be configured first. Until then GitHub does not protect "
+                "them.",
                 self,
             )
         else:
@@ -74,10 +74,10 @@ class RollbackEnvironments(pulumi.ComponentResource):
         if owner.lower() != str(args.owner).lower():
             raise pulumi.RunError(
                 f"github:owner is {args.owner!r}, but rollback:repository is {args.repository!r}: the "
-                "environments would be declared in a stranger's repository."
+                "environments would be declared in a repository of another account."
             )
         reviewers = github.RepositoryEnvironmentReviewerArgs(teams=list(args.teams), users=list(args.users))
-        # A destroyed environment comes back unprotected with the next job.
+        # If an environment is destroyed, the next job creates it again without protection.
         kept = pulumi.ResourceOptions(parent=self, protect=True)
         roles = [
             DEPLOYER,

@@ -1,4 +1,4 @@
-"""The tags of everything that is declared here, from one source."""
+"""The tags of every resource that is declared here."""
 
 from __future__ import annotations
 

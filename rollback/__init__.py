@@ -7,7 +7,7 @@
         result = env.stack.roll_back(plan, reason="wrong cost centre")
 
 `Environment` is the Python API, on which the command is built; `rollback.api.events` is what its callbacks get. All of
-it is imported when it is first asked for.
+it is imported on first use.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The Python API: what the command does, a script does. `from rollback import Environment`."""
+"""The Python API: a script can do what the command does. `from rollback import Environment`."""

@@ -1,4 +1,4 @@
-"""What this tool relies on, tried in the account itself."""
+"""Checks in the account itself the behaviour of AWS that this tool relies on."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Facts about AWS, tried in a sandbox that is made for it and removed again. The ledger is not touched."""
+    """Checks facts about AWS in a sandbox that is created for it and deleted afterwards. Does not use the ledger."""
 
     environment: Environment
 
     def planned(self) -> SandboxNames:
-        """A run that could be made: `resources` is all that it makes. Nothing is asked of AWS."""
+        """A run that could be started: `resources` is everything that it would create. Makes no call to AWS."""
         with self.environment.operation() as session:
             return SandboxNames(session.settings, names.new_run(session.clocks.identifier()))
 
     def run(self, planned: SandboxNames, *, idle_version: str = "", older_than: int = 60) -> Report:
-        """Tries every fact, and removes what was made for it; before, what runs have left that began `older_than`
-        minutes ago.
+        """Checks every fact and deletes what it created; first it deletes what runs left that began `older_than`
+        minutes ago or earlier.
 
-        `idle_version` is `FUNCTION:VERSION`, a version that Lambda has set Inactive: it is invoked once, which wakes
-        it. What does not hold is in the report, and `judged` raises it. Raises `UsageError` for an idle version that is
-        none.
+        `idle_version` is `FUNCTION:VERSION`, a version that Lambda has set Inactive: it is invoked once, which
+        activates it. Facts that do not hold are in the report; `judged` raises an error for them. Raises `UsageError`
+        for an invalid `idle_version`.
         """
         env, idle = self.environment, run.idle_version(idle_version)
         with env.operation() as session:
@@ -51,7 +51,7 @@ class Acceptance:
 
 
 def judged(report: Report) -> None:
-    """Raises `VerificationFailed` where a fact does not hold, `Refused` where the caller may not try all of them, and
-    `RollbackError` where the run was stopped, was not answered, or has left something.
+    """Raises `VerificationFailed` if a fact does not hold, `Refused` if the caller may not check all of them, and
+    `RollbackError` if the run was stopped, got no answer, or left resources.
     """
     run.judged(report)

@@ -1,4 +1,4 @@
-"""What an account has already of what the program declares, and how the stack takes it over."""
+"""Which declared resources an account already has, and how the stack adopts them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Adoption:
-    """Adoption in one environment. Nothing in the account is changed."""
+    """Adoption in one environment. Changes nothing in the account."""
 
     environment: Environment
 
     def find(self, *, foundation: bool = False) -> ImportPlan:
-        """What the environment's stack can adopt, or that of its `foundation`, as the engine previews it."""
+        """What the environment's stack, or with `foundation` its foundation's stack, can adopt, by the engine's
+        preview.
+        """
         env = self.environment
         with env.operation() as session:
             return discovery.discover(session, env.reporter, env.stop.is_set, foundation=foundation)
 
     def check_folder(self, folder: Path) -> None:
-        """Raises `UsageError` where `folder` can be none to write to."""
+        """Raises `UsageError` if the files cannot be written to `folder`."""
         discovery.checked(folder)
 
     def write(self, found: ImportPlan, folder: Path) -> tuple[Path, ...]:
-        """Writes the engine's import file, and lines for Terraform if there are any. Raises `UsageError` where it cannot."""
+        """Writes the engine's import file, and import blocks for Terraform if any. Raises `UsageError` if it cannot."""
         return tuple(discovery.write(found, folder, self.environment.settings))
 
     def commands(
@@ -43,18 +45,18 @@ class Adoption:
             return tuple(discovery.commands(session, found, folder, foundation=foundation))
 
     def check(self, found: ImportPlan) -> None:
-        """Raises `Refused` where something would be replaced, or not be adopted."""
+        """Raises `Refused` if something would be replaced or not adopted."""
         import_ids.refuse(found)
 
     def split_foundation(self, *, dry_run: bool = False) -> Split:
-        """Has the stack forget what is in the foundation's stack now; with `dry_run` it only says what.
+        """Removes from the stack's state what the foundation's stack now has; with `dry_run` it only lists it.
 
-        Raises `UsageError` where one of the stacks is not there; `Refused` where somebody is at the stack, or where the
-        foundation's does not have everything yet.
+        Raises `UsageError` if one of the stacks does not exist; `Refused` if another update of the stack runs, or if
+        the foundation's stack does not have everything yet.
         """
         with self.environment.operation() as session:
             return foundations.take_out(session, dry_run=dry_run)
 
     def split_command(self) -> str:
-        """What is typed for that."""
+        """The command for that."""
         return foundations.command(self.environment.name)

@@ -1,4 +1,4 @@
-"""The functions that an environment's settings list, beside those that its account has."""
+"""Compares the functions that an environment's settings list with those that its account has."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Which functions are rolled back. The ledger is not asked, and nothing in the account is changed."""
+    """Which functions are rolled back. Does not read the ledger, and changes nothing in the account."""
 
     environment: Environment
 
     def compare(self, selection: Selection | None = None) -> Synced:
-        """What is new, gone or renamed, and the file that would say so.
+        """What is new, deleted or renamed, and the file as it would be written.
 
-        Looked at are functions of the same stacks or with names that begin alike; with a `selection`, those that it names.
-        Raises `UsageError` where nothing of the catalogue would be left.
+        Compares functions of the same stacks or with the same name prefixes; with a `selection`, those that it selects.
+        Raises `UsageError` if the catalogue would become empty.
         """
         env = self.environment
         with env.operation() as session, stepwise(env.reporter) as progress:
             return sync.compare(session, selection or Selection(), progress)
 
     def write(self, synced: Synced) -> None:
-        """Writes it into the environment's file, all else of which stays as it is.
+        """Writes it to the environment's file and leaves the rest of the file as it is.
 
-        Raises `Refused` where the file is not as it was, or the catalogue is that of all environments.
+        Raises `Refused` if the file has changed since, or if all environments share the catalogue.
         """
         files.write([sync.writable(synced)])
 
     def steps(self, synced: Synced) -> tuple[str, ...]:
-        """What to type once it is written, line by line."""
+        """What to type after writing it, line by line."""
         return sync.steps(self.environment.settings, synced)

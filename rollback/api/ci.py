@@ -1,4 +1,4 @@
-"""What a job of GitHub Actions or GitLab CI needs: the run, who started and reviewed it, and where its outputs go."""
+"""For jobs of GitHub Actions and GitLab CI: the run, who started and reviewed it, and where its outputs go."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def take_role(settings: Settings, role: str, minutes: int, person: str = "") -> str:
-    """Has the job take a role, for as long as it lasts, in the name of `person`, or of who has started this attempt.
+    """Lets the job assume a role until it ends, in the name of `person`, or of whoever started this attempt.
 
-    Returns what the step's shell has to evaluate; on GitHub nothing, but outputs for the step that follows. Raises
-    `UsageError` outside CI, as everything here does.
+    Returns what the step's shell has to evaluate; on GitHub it returns "" and sets outputs for the next step. Raises
+    `UsageError` outside CI, as every function here does.
     """
     name = settings.names.role(role)
     run = ci.current()
@@ -25,30 +25,30 @@ def take_role(settings: Settings, role: str, minutes: int, person: str = "") -> 
         arn("iam", settings.region, settings.account, f"role/{name}"),
         settings.region,
         person=person or run.starter(),
-        # No role is taken for less than an hour, or for more than it allows.
+        # A session lasts an hour at least, and no longer than the role allows.
         seconds=60 * min(max(minutes, 60), 60 * SESSION_HOURS),
     )
 
 
 def hand_on(**values: str) -> None:
-    """Values for later steps and jobs."""
+    """Sets outputs for later steps and jobs."""
     ci.current().output(values)
 
 
 def summarise(markdown: str) -> None:
-    """Adds to the job's summary."""
+    """Adds `markdown` to the job's summary."""
     ci.current().summarise(markdown)
 
 
 def reviewer(settings: Settings) -> str:
-    """Who has reviewed this run. Raises `Refused` where nobody has, or who began it."""
+    """Who reviewed this run. Raises `Refused` if nobody did, or only the person who started it."""
     return ci.current().reviewer(settings.names.github_environment(APPROVER))
 
 
 def record_of_this_run(environment: Environment) -> str:
-    """The unfinished record that an earlier attempt of this run has left; empty where there is none.
+    """The id of the unfinished record that an earlier attempt of this run left; "" if there is none.
 
-    The index may lag; then there is a second record of the same plan, of which one is aborted.
+    The index may lag; then there is a second record of the same plan, and one of them has to be aborted.
     """
     run = ci.current().run
     with environment.operation() as session:

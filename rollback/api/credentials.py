@@ -1,4 +1,4 @@
-"""What a login keeps, for whatever needs credentials: that waits for it, so nothing is imported here that takes long."""
+"""The credentials that a login stored. Callers wait for them, so nothing that is slow to import is imported here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from rollback.aws import kept_logins
 
 
 def kept(arn: str) -> str:
-    """What is kept of a role, as JSON for an AWS profile's `credential_process`.
+    """The stored credentials of a role, as JSON for an AWS profile's `credential_process`.
 
-    Raises `UsageError` where there is nothing, or nothing that lasts.
+    Raises `UsageError` if there are none, or if they have expired.
     """
     return kept_logins.kept(arn, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Rehearsed rollbacks: something is made bad on purpose, rolled back and measured."""
+"""Rehearsed rollbacks: a drill breaks something on purpose, rolls it back and measures how long that takes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drills:
-    """Drills of one environment; outside production, but for those that only read."""
+    """Drills of one environment; in production only those that read."""
 
     environment: Environment
 
     def table(self) -> tuple[ScenarioSummary, ...]:
-        """The latest drills, a line a scenario, against the environment's budgets."""
+        """The latest drill of each scenario, compared with the environment's budgets."""
         acting = Roles(read_only=True).take
         with self.environment.operation(reading=True, acting=acting) as session:
             return tuple(drills.table(session.settings, drill_store.drills(session.ledger)))
@@ -39,13 +39,14 @@ class Drills:
         approver_profile: str = "",
         patience: float = 0.0,
     ) -> tuple[Drill, ...]:
-        """Drills one scenario, some (`code,full`) or all that the environment has, under the drill role; those that were
-        drilled.
+        """Drills one scenario, some (`code,full`) or all of the environment's, under the drill role. Returns the drills
+        that ran.
 
-        `fault` is what gets in the way (`none`, `failing`, `throttled`, `killed`), the scenario's own by default.
-        `read_only` only plans, and sees that what is deployed answers. `approver_profile` is the AWS profile of another
-        person, or `patience` the seconds to wait for them. Raises `Refused` where no drill may run, `RollbackError`
-        where what was deployed before could not be restored. One that did not pass has another status than `PASSED`.
+        `fault` is the injected fault (`none`, `failing`, `throttled`, `killed`), by default the scenario's own.
+        `read_only` only plans, and checks that what is deployed answers. `approver_profile` is the AWS profile of
+        another person, or `patience` the seconds to wait for them. Raises `Refused` if no drill may run,
+        `RollbackError` if what was deployed before could not be restored. A drill that failed has a status other than
+        `PASSED`.
         """
         env = self.environment
         roles = Roles(read_only=read_only, approver=approver_profile)
@@ -65,5 +66,5 @@ class Drills:
 
 
 def judged(done: Sequence[Drill]) -> None:
-    """Raises `RollbackError` where a drill did not pass."""
+    """Raises `RollbackError` if a drill failed."""
     runner.judged(list(done))

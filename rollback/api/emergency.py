@@ -1,4 +1,4 @@
-"""Aliases rolled back without the ledger, under the break-glass role: a journal is kept on this machine."""
+"""Rolls aliases back without the ledger, under the break-glass role, with a journal on this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Emergency:
-    """What `Environment.emergency` gives. Nobody else is kept away, and nobody has to approve."""
+    """What `Environment.emergency` returns. There is no lease and no approval."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -37,12 +37,12 @@ class Emergency:
         environment.reporter.emit(
             Alarm(
                 text=f"EMERGENCY in {environment.name} ({environment.settings.account}), by {environment.caller}. No "
-                f"ledger, no lease, no approval: what is done is journalled in {journal.folder()} on this machine."
+                f"ledger, no lease, no approval: every step is written to a journal in {journal.folder()} on this machine."
             )
         )
 
     def check_needed(self, *, although_the_ledger_answers: bool = False) -> None:
-        """Raises `Refused` (`NO_EMERGENCY`) where the ledger answers, unless it is an emergency all the same."""
+        """Raises `Refused` (`NO_EMERGENCY`) if the ledger answers, unless `although_the_ledger_answers`."""
         with self._environment.operation() as session:
             answer = health.ask(session.ledger.timeline)
             if answer.usable and not although_the_ledger_answers:
@@ -53,7 +53,9 @@ class Emergency:
                     f"{session.settings.called('rollback')}; where that cannot be: --although-the-ledger-answers, on a "
                     "terminal",
                 )
-            self._environment.reporter.notice(answer.why or "The ledger answers, but is not used.")
+            self._environment.reporter.notice(
+                answer.why or "The ledger answers, but this command does not use it."
+            )
         self._needed = True
 
     def plan(
@@ -65,8 +67,8 @@ class Emergency:
         although_quarantined: bool = False,
         allow_below: bool = False,
     ) -> Plan:
-        """What would be done, by the archive and the aliases; `allow_below` as of `Functions`, without an approval. Raises
-        `Refused` where a guard speaks against it.
+        """What would be done, from the archive and the aliases; `allow_below` as in `Functions`, without an approval.
+        Raises `Refused` if a guard refuses it.
         """
         request = self._environment.functions.request(
             to, services=services, without=without, allow_below=allow_below
@@ -74,15 +76,15 @@ class Emergency:
         return self.planned(request, although_quarantined=although_quarantined)
 
     def planned(self, request: AliasesRequest, *, although_quarantined: bool = False) -> Plan:
-        """The same for a request."""
+        """The same as `plan`, for a request."""
         with self._environment.operation() as session:
             plan = self._acting(session).plan(request, although_quarantined=although_quarantined)
             return Plan(details=plan)
 
     def roll_back(self, plan: Plan, *, reason: str, although_the_ledger_answers: bool = False) -> Result:
-        """Does what `plan` says; `Result.journal` is the file, which `Environment.ledger.import_journal` takes.
+        """Applies `plan`; `Result.journal` is the file for `Environment.ledger.import_journal`.
 
-        For what goes past a guard (`although_…`) the command has a person type the environment's name on a terminal.
+        To override a guard (`although_…`), the command makes a person type the environment's name on a terminal.
         Raises as `check_needed` and `Environment.roll_back` do.
         """
         messages.checked_reason(reason)
@@ -91,11 +93,11 @@ class Emergency:
         return self._ended(lambda acting: acting.start(plan.details, reason))
 
     def resume(self, file: Path) -> Result:
-        """Goes on with an interrupted emergency, by its journal. Raises `Refused` where it has ended."""
+        """Resumes an interrupted emergency from its journal. Raises `Refused` if it has ended."""
         return self._ended(lambda acting: acting.resume(file))
 
     def undo(self, file: Path, *, reason: str) -> Result:
-        """Undoes what a journal says was moved. Raises `Refused` where that is done."""
+        """Moves the aliases of a journal back to where they were. Raises `Refused` if that is already done."""
         return self._ended(lambda acting: acting.undo(file, reason))
 
     def _acting(self, session: Session) -> run.Emergency:
@@ -118,7 +120,7 @@ class Emergency:
             place = journal.place_of(acting.place, record, session.settings.account)
             seen = RecordSeen(record=record)
             ended = self._environment.ended(session, finished, seen=seen, journal=place)
-            command = f"rollback ledger import {place} --env {session.environment}, once the ledger is back"
+            command = f"rollback ledger import {place} --env {session.environment}  # when the ledger is available again"
             return replace(ended, next=(command,))
 
 
@@ -126,6 +128,6 @@ def _archive(session: Session) -> Archive:
     archive = session.ledger.archive
     if archive is None:
         raise Refused(
-            "This environment has no archive, which an emergency needs.", code=Code.ARCHIVE_UNAVAILABLE
+            "This environment has no archive; an emergency rollback needs it.", code=Code.ARCHIVE_UNAVAILABLE
         )
     return archive

@@ -1,4 +1,4 @@
-"""The Pulumi engine that this command drives, where none is on PATH."""
+"""Installs the Pulumi engine that this command runs, for machines without one on PATH."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from rollback.integrations.pulumi import installation
 
 
 def wanted() -> str:
-    """The version that is installed, e.g. `3.259.0`."""
+    """The version that `install` installs, e.g. `3.259.0`."""
     return installation.pinned()
 
 
 def install() -> Path:
-    """Installs it by Pulumi's own installer, for this user; the program. Raises `RollbackError` where it cannot."""
+    """Installs it with Pulumi's installer, for this user. Returns the program's path. Raises `RollbackError`."""
     return installation.install()

@@ -1,4 +1,4 @@
-"""One environment, as its caller sees it: what is deployed, what happened, and every operation on it.
+"""One environment, as its caller sees it: what is deployed, what happened, and every operation.
 
 It is longer than 400 lines: every operation is a method of the one object.
 """
@@ -50,21 +50,21 @@ if TYPE_CHECKING:
     from rollback.model.release_diff import Difference
 
 T = TypeVar("T")
-# Seconds between two looks for an approval.
+# Seconds between two reads while waiting for an approval.
 _BETWEEN_LOOKS = 5.0
 
 
 class Environment(Operations):
-    """One environment, as its caller sees it. `open` gives one; it can be used as a context manager.
+    """One environment, as its caller sees it. `open` returns one; it is also a context manager.
 
-    Nothing is printed, no signal is handled and nothing is kept between two operations but the caller's credentials
-    and the settings as they were read: any number of environments can be open at once, in any threads, and an
-    operation can be done any number of times in one process. What programs that are run for it (Pulumi, Terraform,
-    git, the smoke command) need, they find in this process's environment variables.
+    It prints nothing, handles no signal and keeps nothing between two operations except the caller's credentials
+    and the settings as read: any number of environments can be open at once, in any threads, and an
+    operation can run any number of times in one process. The programs that it runs (Pulumi, Terraform, git, the smoke
+    command) get this process's environment variables.
 
     Every operation raises `RollbackError` or one of its kinds, with the same `code`, `changed` and `next` that the
-    command shows: `UsageError` before anything was asked, `Refused` by a guard, `Reverted`, `VerificationFailed`. The
-    `result` of an error of a rollback that had begun is its `Result`.
+    command shows: `UsageError` for wrong input, `Refused` by a guard, `Reverted`, `VerificationFailed`. The
+    `result` attribute of an error of a rollback that had begun is its `Result`.
     """
 
     _close: Callable[[], object] = staticmethod(lambda: None)
@@ -79,18 +79,18 @@ class Environment(Operations):
         confirm: Callable[[str], bool | None] | None = None,
         stop: threading.Event | None = None,
     ) -> Environment:
-        """An environment: its settings are read, and the caller's credentials are looked at.
+        """Opens an environment: reads its settings and identifies the caller.
 
-        `name` is the environment's (`dev`); without it, the one whose account the credentials belong to. `folder` is
-        in the checkout of the platform's repository whose settings count; the current folder by default. Credentials
+        `name` is the environment's (`dev`); by default the one of the credentials' account. `folder` is
+        in the checkout of the platform's repository with the settings; by default the current folder. Credentials
         are those that boto3 finds (https://docs.aws.amazon.com/boto3/latest/guide/credentials.html).
 
-        `on_event` is called with everything that happens (`rollback.api.events`). `confirm` is asked where a person
-        has to confirm a plan that was not handed over: it answers yes, no, or None where nobody can be asked, as
-        without it. Once `stop` is set, operations end gracefully: what is under way is finished, and no more begun.
+        `on_event` is called with everything that happens (`rollback.api.events`). `confirm` is called when a person has
+        to confirm a plan that was not passed in: it returns True, False, or None if nobody can answer, as without it.
+        When `stop` is set, operations end gracefully: they finish the steps that are running and begin no more.
 
-        Raises `UsageError` without a checkout, such an environment, credentials or an answer from AWS, and `Refused`
-        where the credentials are of another account.
+        Raises `UsageError` if there is no checkout, no such environment, no credentials or no answer from AWS, and
+        `Refused` if the credentials are of another account.
         """
         reporter = Reporter(on_event=on_event or (lambda _: None), ask=lambda _: None)
         start = Path(folder or Path.cwd()).resolve()
@@ -102,7 +102,7 @@ class Environment(Operations):
             raise in_our_words(error, name or "ENVIRONMENT") from error
         environment = cls(session, on_event=on_event, confirm=confirm, stop=stop)
         if session.notifier is not None:
-            # Messages that are still to be sent are, also where nobody closes it, and at the end of the process.
+            # Sends pending messages also if nobody closes the environment, and at the end of the process.
             environment._close = weakref.finalize(environment, session.notifier.close)
         return environment
 
@@ -112,7 +112,7 @@ class Environment(Operations):
         return tuple(configured.environments(configured.find_root(Path(folder or Path.cwd()).resolve())))
 
     def close(self) -> None:
-        """Waits a few seconds for messages to the team's Slack that are still to be sent."""
+        """Waits a few seconds for pending messages to the team's Slack."""
         self._close()
 
     def __enter__(self) -> Self:
@@ -142,12 +142,12 @@ class Environment(Operations):
 
     @property
     def full(self) -> kinds.Full:
-        """Aliases, the stack and the Terraform configuration, back to what a release was made with."""
+        """Aliases, the stack and the Terraform configuration, back to the state of a release."""
         return kinds.Full(self)
 
     @property
     def prune(self) -> kinds.Prune:
-        """Published versions that nobody needs any more."""
+        """Published versions that are no longer needed."""
         return kinds.Prune(self)
 
     @property
@@ -173,28 +173,28 @@ class Environment(Operations):
 
     @property
     def adoption(self) -> Adoption:
-        """What the account has already of what the program declares. Raises `UsageError` without Pulumi's SDK."""
+        """Declared resources that the account already has. Raises `UsageError` without Pulumi's SDK."""
         from rollback.api.adoption import Adoption  # noqa: PLC0415 - an extra
 
         return Adoption(self)
 
     @property
     def acceptance(self) -> Acceptance:
-        """What this tool relies on, tried in the account itself."""
+        """Checks in the account of the behaviour of AWS that this tool relies on."""
         from rollback.api.acceptance import Acceptance  # noqa: PLC0415 - of this alone
 
         return Acceptance(self)
 
     @property
     def catalogue(self) -> Catalogue:
-        """The functions that the settings list, beside those that the account has."""
+        """The functions that the settings list, compared with those that the account has."""
         from rollback.api.catalogue import Catalogue  # noqa: PLC0415 - of this alone
 
         return Catalogue(self)
 
     @property
     def guard(self) -> Guard:
-        """The function that takes what is on standby for an alarm, and its alarms."""
+        """The function that takes the standby for an alarm, and its alarms."""
         from rollback.api.guard import Guard  # noqa: PLC0415 - of this alone
 
         return Guard(self)
@@ -207,23 +207,23 @@ class Environment(Operations):
         return Drills(self)
 
     def table(self, name: str) -> kinds.Table:
-        """A DynamoDB table, to be restored and cut over to. It is looked for when it is planned for."""
+        """A DynamoDB table to restore. `plan` checks that it exists."""
         return kinds.Table(self, name)
 
     def emergency(self) -> Emergency:
         """Aliases rolled back without the ledger, under the break-glass role.
 
-        Raises `Refused` under any other role, or where the environment has no archive to go back by.
+        Raises `Refused` under any other role, or if the environment has no archive.
         """
         from rollback.api.emergency import Emergency  # noqa: PLC0415 - of this alone
 
         return Emergency(self)
 
     def required_approval(self, kind: str, *, below: bool = False) -> Policy:
-        """What a kind of rollback needs: `none`, `confirm` by its own person, or the approval of another `identity`.
+        """What a kind of rollback needs: `none`, `confirm` by the same person, or approval by another `identity`.
 
-        `below` is of one that is allowed to go below a release that must not be rolled back past: an exception.
-        Raises `Refused` where the checkout's settings are not those of the protected branch.
+        `below` is for a rollback below a release that sets a floor (`--not-below`): an exception.
+        Raises `Refused` if the checkout's settings differ from those of the protected branch.
         """
         with self.operation() as session:
             return session.policy(kind, below=below)
@@ -231,9 +231,9 @@ class Environment(Operations):
     # -- plan and roll back ----------------------------------------------------------------------------------------
 
     def plan(self, request: Request) -> Plan:
-        """What would be done for a request of any kind (`rollback.model.request`). Reads only, takes no lease.
+        """What would be done for a request of any kind (`rollback.model.request`). Only reads; takes no lease.
 
-        What speaks against it is in `refusals`. Raises `UsageError` for what does not exist, `Refused` where there is
+        Reasons against it are in `refusals`. Raises `UsageError` for what does not exist, `Refused` if there is
         nothing to go back to.
         """
         request = self._with_whole_ids(request)
@@ -250,24 +250,25 @@ class Environment(Operations):
         hold: bool = False,
         wait_minutes: int = 0,
     ) -> Result:
-        """Carries out a plan that was seen, or plans a request and carries that out.
+        """Applies a plan, or plans a request and applies that.
 
-        Under the lease it is planned again. A plan that is handed over is confirmed by that: exactly it is carried
-        out. A request is carried out where nobody has to confirm, where `yes` does so beforehand (in dev) or `confirm`
-        answers yes. Where the environment asks for another identity, and with `hold` in any case, the record waits:
-        `status` is `AWAITING_APPROVAL` or `AWAITING_CONFIRMATION`, `waiting` says for whom; that is no error. With
-        `wait_minutes` it continues when another person has approved it within that time.
+        It plans again under the lease. Passing a plan confirms it: exactly that plan is applied. A request is applied
+        if nobody has to confirm it, or with `yes` (in dev), or if `confirm` returns True. If the environment requires
+        another identity, and always with `hold`, the record waits: `status` is `AWAITING_APPROVAL` or
+        `AWAITING_CONFIRMATION`, `waiting` says for whom; that is not an error. With `wait_minutes` it continues when
+        another person has approved it within that time.
 
-        Raises `Refused` where a guard speaks against it, or where what would be done now has another digest
-        (`DIGEST_MISMATCH`); `Reverted` where it failed and was undone; `VerificationFailed` where it is done and
-        unhealthy; `RollbackError` where it failed half way or was interrupted: `resume` or `abort` goes on.
+        Raises `Refused` if a guard refuses it, or if the plan made under the lease has another digest
+        (`DIGEST_MISMATCH`); `Reverted` if it failed and was undone; `VerificationFailed` if it was applied and is
+        unhealthy; `RollbackError` if it failed half way or was interrupted: continue with `resume` or `abort`.
         """
         if isinstance(what, Request):
             request, digest, shown = self._with_whole_ids(what), "", None
         else:
             if what.environment != self.name:
                 raise UsageError(
-                    f"That plan is of {what.environment}, and this is {self.name}.", code=Code.OPTION_INVALID
+                    f"The plan is for {what.environment}, but this environment is {self.name}.",
+                    code=Code.OPTION_INVALID,
                 )
             what.check()
             request, digest, shown = what.details.request, what.digest, what.details
@@ -281,7 +282,7 @@ class Environment(Operations):
         return self.apply(result.record.rollback_id, wait_minutes=wait_minutes)
 
     def _with_whole_ids(self, request: Request) -> Request:
-        """What a plan is made of names records by their whole ids: it is planned again later."""
+        """The request with whole ids of records, since it is planned again later."""
         match request:
             case TableRequest(at=at) if at.startswith(BEFORE):
                 return replace(request, at=BEFORE + self.identify(at.removeprefix(BEFORE)))
@@ -297,7 +298,7 @@ class Environment(Operations):
                     print(event)
             print(progress.result.status)
 
-        `work` gets this environment, its events going to the iterator. To close that early asks it to stop.
+        `work` gets this environment; its events go to the iterator. Closing the iterator early asks the work to stop.
         """
         stop = Stop(self.stop)
 
@@ -313,10 +314,10 @@ class Environment(Operations):
     # -- a record that has not ended -------------------------------------------------------------------------------
 
     def approve(self, rollback_id: str, digest: str) -> Record:
-        """Says yes to exactly one plan, as another person under the approver role; the record that is approved.
+        """Approves exactly one plan, as another person under the approver role. Returns the approved record.
 
-        `digest` is the plan's as it was read, 12 digits of it or more. Raises `Refused` where it is not the caller's to
-        give, or is another plan's.
+        `digest` is the plan's, 12 digits of it or more. Raises `Refused` if the caller may not approve the plan, or if
+        the digest is another plan's.
         """
         rollback_id = self.identify(rollback_id)
         with self.operation() as session:
@@ -325,10 +326,10 @@ class Environment(Operations):
             return opened.record
 
     def apply(self, rollback_id: str, digest: str = "", *, wait_minutes: int = 0) -> Result:
-        """Carries out an approved plan, or one that is confirmed by its `digest` (12 digits or more), if it still holds.
+        """Applies an approved plan, or one confirmed by its `digest` (12 digits or more), if the plan is unchanged.
 
-        Where nobody has approved it, that is waited for `wait_minutes` at most. Raises as `roll_back` does;
-        `AwaitingApproval` where the time has passed, or `stop` was set meanwhile.
+        If nobody has approved it, it waits for the approval, `wait_minutes` at most. Raises as `roll_back` does;
+        `AwaitingApproval` if nobody approved in that time, or if `stop` was set.
         """
         rollback_id, until = self.identify(rollback_id), time.monotonic() + 60 * wait_minutes
         shown = ""
@@ -342,7 +343,7 @@ class Environment(Operations):
                 if left <= 0 or self.stop.is_set():
                     raise AwaitingApproval(
                         error.what,
-                        next=f"{error.next}\nrollback apply {rollback_id} --env {self.name}  # then",
+                        next=f"{error.next}\nrollback apply {rollback_id} --env {self.name}  # afterwards",
                     ) from None
                 if error.next != shown:
                     shown = error.next
@@ -351,19 +352,21 @@ class Environment(Operations):
                 self.stop.wait(min(left, _BETWEEN_LOOKS))
 
     def resume(self, rollback_id: str, *, confirm_dead: str = "") -> Result:
-        """Finishes what was interrupted, from any machine. `confirm_dead` is the `HOST:PID`, or the lock's id, of the process that
-        held an engine's lock and is dead. Raises as `roll_back` does.
+        """Resumes what was interrupted, from any machine. `confirm_dead` is the `HOST:PID`, or the lock's id, of the
+        process that held an engine's lock and no longer runs. Raises as `roll_back` does.
         """
         name = self.identify(rollback_id)
         return self.carried_out(lambda flow: flow.resume(name), first=True, confirm_dead=confirm_dead)
 
     def abort(self, rollback_id: str, reason: str = "", *, confirm_dead: str = "") -> Result:
-        """Gives up a plan, or undoes what an unfinished run has done. Raises as `roll_back` does."""
+        """Cancels a plan that waits, or undoes what an unfinished run has done. Raises as `roll_back` does."""
         name = self.identify(rollback_id)
         return self.carried_out(lambda flow: flow.abort(name, reason), first=True, confirm_dead=confirm_dead)
 
     def verify_again(self, rollback_id: str) -> Result:
-        """Verifies a rollback whose verification failed. Raises `Refused` for any other, else as `roll_back` does."""
+        """Repeats the verification of a rollback whose verification failed. Raises `Refused` for any other, else as
+        `roll_back` does.
+        """
         name = self.identify(rollback_id)
         return self.carried_out(lambda flow: flow.verify(name), first=True)
 
@@ -372,8 +375,8 @@ class Environment(Operations):
     def status(self, *, exact: bool = False, early: Callable[[Overview], object] | None = None) -> Overview:
         """What is deployed, what is running, and what to type next.
 
-        `exact` reads weights however many functions there are; otherwise they are read of up to 100. `early` is called
-        once before with what is known without them, as Lambda's quota makes them wait: 42 functions take two seconds.
+        `exact` reads all aliases' weights; otherwise those of 100 functions at most. `early` is called
+        once before that, without weights, since Lambda's quota makes them slow: 42 functions take two seconds.
         """
         from rollback.actions import status  # noqa: PLC0415 - of this alone
 
@@ -381,15 +384,15 @@ class Environment(Operations):
             return status.overview(session, exact=exact, early=early)
 
     def watching(self, every: float = 2.0) -> Iterator[Watched]:
-        """The environment again and again, `every` so many seconds, until `stop` is set.
+        """Reads the environment again every `every` seconds, until `stop` is set.
 
-        While anything runs only the ledger is read, else at most 20 functions a second of GetFunction's quota. What
-        cannot be read at a look is `unread` in it. Raises what the first look raises, and `UsageError` where the
-        credentials end.
+        While an operation runs it reads only the ledger, else at most 20 functions a second because of GetFunction's
+        quota. What one read could not get is in its `unread`. Raises what the first read raises, and `UsageError` when
+        the credentials expire.
         """
         from rollback.actions.live_status import LiveStatus  # noqa: PLC0415 - of this alone
 
-        # What is to be noticed is part of each look.
+        # Notices are part of each result.
         quiet = Operations(self._session, stop=self.stop, anew=self._anew)
         live, last = LiveStatus(), None
         while not self.stop.is_set():
@@ -404,7 +407,7 @@ class Environment(Operations):
             self.stop.wait(every)
 
     def may_deploy(self, commit: str) -> str:
-        """All digits of a commit that may be deployed. Raises `Refused` where it is quarantined, or somebody else has
+        """All digits of a commit that may be deployed. Raises `Refused` if it is quarantined, or if somebody else has
         frozen the environment.
         """
         from rollback.actions import quarantine, record_release  # noqa: PLC0415 - of this alone
@@ -417,12 +420,12 @@ class Environment(Operations):
                 raise Refused(
                     f"Commit {sha[:12]} is quarantined in {session.environment}: {quarantine.why(covering)}.",
                     code=Code.QUARANTINED,
-                    next=f"Deploy a commit that fixes it; or lift it:\n{lifting}",
+                    next=f"# Deploy a commit that fixes it, or lift the quarantine:\n{lifting}",
                 )
             return sha
 
     def verify(self) -> Verified:
-        """Whether everything that is deployed is as recorded, and healthy: see `ok`."""
+        """Checks that everything deployed is as recorded and healthy: see `ok`."""
         from rollback.actions import verification  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
@@ -430,9 +433,10 @@ class Environment(Operations):
             return verification.verified(session, self._reporter, within=lambda: left)
 
     def history(self, limit: int = 30, kind: str | None = None) -> History:
-        """Releases, rollbacks, drills and what the engine deployed, the newest first.
+        """Releases, rollbacks, drills and deployments by the engine, newest first.
 
-        `kind` narrows it: `release`, `drill`, or a kind of rollback. What could not be read is in `broken` and `notices`.
+        `kind` is a filter: `release`, `drill`, or a kind of rollback. What could not be read is in `broken` and
+        `notices`.
         """
         from rollback.actions import history  # noqa: PLC0415 - of this alone
 
@@ -440,7 +444,7 @@ class Environment(Operations):
             return history.past(session, limit, kind)
 
     def moment(self, name: str) -> Moment | None:
-        """The entry of the engine's own history that `name` (`up-20261128T101500`) names; None where it is none."""
+        """The entry of the engine's own history with the id `name` (`up-20261128T101500`); None if there is none."""
         from rollback.actions import history  # noqa: PLC0415 - of this alone
 
         if not history.is_engines(name):
@@ -449,7 +453,7 @@ class Environment(Operations):
             return history.found(session, name)
 
     def show(self, rollback_id: str) -> RecordDetails:
-        """One rollback: its plan, its journal, and what to type next. Raises `UsageError` where there is none."""
+        """One rollback: its plan, its journal, and what to type next. Raises `UsageError` if there is none."""
         from rollback.actions.record_details import details  # noqa: PLC0415 - of this alone
 
         rollback_id = self.identify(rollback_id)
@@ -459,15 +463,15 @@ class Environment(Operations):
             return details(opened, session.target(opened.record.kind), seen)
 
     def record(self, rollback_id: str) -> Record:
-        """The record of one rollback alone. Raises `UsageError` where there is none."""
+        """The record of one rollback alone. Raises `UsageError` if there is none."""
         rollback_id = self.identify(rollback_id)
         with self.operation() as session:
             return session.ledger.load(rollback_id).record
 
     def report(self, rollback_id: str = "", limit: int = 100) -> ReportData:
-        """What happened, for people who were not there: of the environment's newest `limit` moments, or of one rollback.
+        """A report for people who were not there: of the environment's newest `limit` events, or of one rollback.
 
-        `rollback.views.report.page` makes an HTML page of it, `summary` Markdown of one record.
+        `rollback.views.report.page` makes an HTML page from it, `summary` Markdown of one record.
         """
         from rollback.actions import report_data  # noqa: PLC0415 - of this alone
 
@@ -482,8 +486,8 @@ class Environment(Operations):
         """What changed between two releases: functions, versions, code, commits.
 
         Each side is a version of a recorded release, `previous` or `recorded` (of each service, by the ledger), or
-        `deployed` (what the aliases are at now). Raises `UsageError` for a release that is not recorded, `Refused` where
-        there is no previous one.
+        `deployed` (what the aliases are at now). Raises `UsageError` for a release that is not recorded, `Refused`
+        where there is no previous one.
         """
         from rollback.actions import release_diff  # noqa: PLC0415 - of this alone
 
@@ -491,16 +495,16 @@ class Environment(Operations):
             return release_diff.difference(session, before, after)
 
     def audit(self) -> Audited:
-        """Walks the whole ledger and its archive; `findings` are the places where the trail breaks, the first first."""
+        """Walks the whole ledger and its archive; `findings` are the places where they disagree, the oldest first."""
         from rollback.actions import audit  # noqa: PLC0415 - of this alone
 
         with self.operation() as session:
             return audit.audit(session.ledger, session.account.each, self._reporter)
 
     def can(self, commit: str = "HEAD", *, github: bool = False) -> Verdict:
-        """Whether a change to `commit` could be rolled back; nothing is changed, and no lease is taken.
+        """Whether a change to `commit` could be rolled back. Changes nothing, and takes no lease.
 
-        With `github` it is not reversible unless GitHub says who has to approve.
+        With `github` it counts as not reversible unless GitHub's environment has required reviewers.
         """
         from rollback.actions.reversibility import collect  # noqa: PLC0415 - of this alone
 
@@ -510,11 +514,13 @@ class Environment(Operations):
     # -- guards ----------------------------------------------------------------------------------------------------
 
     def freeze(self, reason: str) -> Freeze:
-        """Refuses deployments and rollbacks of everybody else, until `unfreeze`. Raises `Refused` if it is frozen."""
+        """Refuses deployments and rollbacks by everybody else, until `unfreeze`. Raises `Refused` if it is frozen
+        already.
+        """
         with self.operation() as session:
             return freeze.freeze(session, reason)
 
     def unfreeze(self, reason: str) -> Freeze:
-        """Ends a freeze, no matter who set it; the freeze that is ended. Raises `Refused` where there is none."""
+        """Ends a freeze, no matter who set it, and returns it. Raises `Refused` if there is none."""
         with self.operation() as session:
             return freeze.unfreeze(session, reason)

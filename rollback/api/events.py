@@ -9,9 +9,9 @@
 
     env = Environment.open("dev", on_event=heard)
 
-An operation that rolls back begins with `PlanMade`; long work is framed by `WorkBegan` and `WorkEnded`, and what takes
-long within it by its own. Events come
-in order, from the thread that asked for the operation or from one that works for it.
+An operation that rolls back begins with `PlanMade`; long work is between `WorkBegan` and `WorkEnded`, and may
+contain further such pairs. Events arrive
+in order, from the thread that called the operation or from one of its worker threads.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _LOG.addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """What all events have in common: nothing but their type."""
+    """The base class of all events."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanMade(Event):
-    """A plan is made, or a recorded one is resumed. `plan` is `rollback.model.plan.Plan`."""
+    """A plan was made, or a recorded plan is resumed. `plan` is `rollback.model.plan.Plan`."""
 
     plan: Plan[Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkBegan(Event):
-    """Long work begins: what it is, and of how many steps, 0 where nobody knows."""
+    """Long work begins: what it is, and its number of steps, 0 if unknown."""
 
     what: str
     total: int = 0
@@ -50,19 +50,19 @@ class WorkBegan(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkProgressed(Event):
-    """So many of its steps are through."""
+    """So many of its steps are done."""
 
     done: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkEnded(Event):
-    """It is over, however it went."""
+    """It ended, successfully or not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting(Event):
-    """Nothing goes on until something else has: why, and for how many seconds more at most."""
+    """The operation waits for something else: why, and for how many more seconds at most."""
 
     why: str
     seconds: float
@@ -70,28 +70,28 @@ class Waiting(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice(Event):
-    """Something to know, in one line."""
+    """A notice of one line."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Output(Event):
-    """What a program printed that was run, e.g. the team's smoke command."""
+    """The output of a program that was run, e.g. the team's smoke command."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alarm(Event):
-    """What must not be overlooked."""
+    """A warning that must not be overlooked."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerNotice(Event):
-    """What is wrong with the ledger itself, at the end of an operation; `alarm`: with its table as a whole."""
+    """What is wrong with the ledger itself, at the end of an operation; `alarm`: it concerns the whole table."""
 
     text: str
     alarm: bool = False
@@ -99,16 +99,16 @@ class LedgerNotice(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reporter:
-    """What operations report to (`rollback.actions.ports.Ui`): each call is an event. `ask` answers questions.
+    """What operations report to (`rollback.actions.ports.Ui`): each call becomes an event. `ask` answers questions.
 
-    An error in a callback stops no rollback half way: it is logged (logger `rollback`), and the work goes on.
+    An error in a callback does not stop a rollback: it is logged (logger `rollback`), and the work continues.
     """
 
     on_event: Callable[[Event], object]
     ask: Callable[[str], bool | None]
 
     def emit(self, event: Event) -> None:
-        """Hands an event to the callback."""
+        """Passes an event to the callback."""
         try:
             self.on_event(event)
         except Exception:  # noqa: BLE001 - whatever it is

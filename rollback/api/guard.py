@@ -1,4 +1,4 @@
-"""The guard: what is declared of it, why it took nothing recently, a try of its whole path, and its package."""
+"""The guard: its declaration, why it took nothing recently, a test of its whole path, and its package."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuardState:
-    """The guard as it is now. `problems` says in words what keeps it from answering, empty where nothing does; `alarms` maps
-    the alarms that may take something to their states; `decision` is what it would do now (a `model.automatic.Code`, or
-    `TAKE`), `why` that in words. `failed` counts messages that it could not answer. `declined` are the reasons for
-    which alarms took nothing since the newest release, the newest first: (when, text).
+    """The guard as it is now. `problems` are sentences about what keeps it from answering, empty if nothing does;
+    `alarms` maps the alarms that may take something to their states; `decision` is what it would do now (a
+    `model.automatic.Code`, or `TAKE`), `why` is that as a sentence. `failed` counts messages that it could not process.
+    `declined` are the reasons why alarms took nothing since the newest release, newest first: (when, text).
     """
 
     problems: tuple[str, ...]
@@ -41,7 +41,9 @@ class Guard:
     environment: Environment
 
     def status(self) -> GuardState:
-        """Whether it would answer, and what. Reads only. Raises `UsageError` where none is configured."""
+        """Whether it would answer an alarm, and what it would do. Only reads. Raises `UsageError` if none is
+        configured.
+        """
         from rollback.actions import automatic, guard  # noqa: PLC0415 - of this alone
         from rollback.integrations import guard as account  # noqa: PLC0415 - as above
         from rollback.model.automatic import Take, decide  # noqa: PLC0415 - as above
@@ -62,10 +64,11 @@ class Guard:
             )
 
     def test(self, alarm: str = "") -> dict[str, Any]:
-        """Has the function do all that it would if an alarm (by default the first) turned red now, but for the rollback.
+        """Makes the function do everything that it would do for an alarm (by default the first), except the rollback.
 
-        `{"alarm", "decision", "why", "holds", "reported", "problems"}`: see `actions.guard.Answering.rehearse`; `problems` as in
-        `GuardState`. Raises `UsageError` for an alarm that may take nothing, `RollbackError` where the function fails.
+        `{"alarm", "decision", "why", "holds", "reported", "problems"}`: see `actions.guard.Answering.rehearse`;
+        `problems` as in `GuardState`. Raises `UsageError` for an alarm that may not take a standby, `RollbackError` if
+        the function fails.
         """
         from rollback.integrations import guard as account  # noqa: PLC0415 - of this alone
 
@@ -74,9 +77,9 @@ class Guard:
             known = session.settings.alarms
             if alarm and alarm not in known:
                 raise UsageError(
-                    f"{alarm[:255]!a} may take nothing here.",
+                    f"{alarm[:255]!a} is not one of the alarms that may take a standby.",
                     code=Code.OPTION_INVALID,
-                    next=f"Alarms: {', '.join(known)}.",
+                    next=f"Name one of: {', '.join(known)}.",
                 )
             found = account.declared(session.account)
             answer = account.invoke(session.account, {"test": {"alarm": alarm}})
@@ -96,11 +99,12 @@ class Guard:
 
 
 def build(name: str, path: str | Path = "", *, folder: str | Path | None = None, python: str = "") -> Path:
-    """Makes the package of the guard's function of the environment `name`, by default where its settings say; its path.
+    """Builds the package of the guard's function of the environment `name`, by default where its settings say. Returns
+    its path.
 
-    No account is asked. `folder` is as in `Environment.open`, `python` the Python that it is made for, by default that of
-    the function's runtime. The same input gives the same bytes. Raises as `settings.load` and `guard_package.build` do,
-    and `UsageError` where no guard is configured.
+    Makes no call to AWS. `folder` is as in `Environment.open`, `python` the Python version that it is built for, by
+    default the function's runtime. The same input gives the same bytes. Raises as `settings.load` and
+    `guard_package.build` do, and `UsageError` if no guard is configured.
     """
     from rollback.api import guard_package  # noqa: PLC0415 - of this alone
 
@@ -120,14 +124,14 @@ def _of(settings: Settings) -> Configured:
 
 
 def _problems(found: dict[str, Any], wanted: tuple[str, ...], *, takes: bool) -> list[str]:
-    """What keeps the guard from answering, of what `integrations.guard.declared` found."""
+    """What keeps the guard from answering, from what `integrations.guard.declared` found."""
     alarms = found["alarms"]
     told = [
-        *([] if takes else ["no alarm may take anything (the setting `automatic.takes`)"]),
+        *([] if takes else ["no alarm may take a standby (the setting `automatic.takes`)"]),
         *([] if found["state"] in ("Active", "Inactive") else [f"its function is {found['state']}"]),
         *([] if found["concurrency"] == 1 else ["its function's reserved concurrency is not 1"]),
         *([] if found["subscribed"] else ["its topic does not invoke it"]),
-        *([f"{found['failed']} messages could not be answered"] if found["failed"] else []),
+        *([f"its function could not process {found['failed']} messages"] if found["failed"] else []),
     ]
-    told += [f"there is no alarm {name}" for name in wanted if name not in alarms]
-    return told + [f"alarm {name} does not call it" for name, one in alarms.items() if not one["calls"]]
+    told += [f"the alarm {name} does not exist" for name in wanted if name not in alarms]
+    return told + [f"the alarm {name} does not notify it" for name, one in alarms.items() if not one["calls"]]

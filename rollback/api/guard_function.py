@@ -1,7 +1,7 @@
-"""The guard's Lambda function: `handler`. What invokes it is not believed; see `actions.guard`.
+"""The guard's Lambda function: `handler`. It does not trust the message that invokes it; see `actions.guard`.
 
-The settings that count are those in its package, which an administrator has built from the protected branch and
-deployed (`rollback guard build`): there is no checkout and no branch to compare them with.
+It uses the settings in its package, which an administrator has built from the protected branch and
+deployed (`rollback guard build`): it has no checkout and no branch to compare them with.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.integrations import guard as reports
 
 ENVIRONMENT = "ROLLBACK_GUARD_ENVIRONMENT"
-# Seconds before Lambda ends it: what is under way is finished, the lease is given back, the record says how far it is.
+# Seconds before Lambda's timeout: enough to finish running steps, release the lease and record the progress.
 _MARGIN = 15.0
 _LOG = logging.getLogger("rollback.guard")
 _LOG.setLevel(logging.INFO)
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Answers an invocation; what it returns is for `rollback guard test` and for the log.
+    """Handles an invocation; the result is for `rollback guard test` and for the log.
 
     `{"test": {"alarm": NAME}}` rehearses, `{"recovery": {"rollback_id": ID}}` reports whether an alarm has recovered;
-    anything else, an alarm's message among them, has it look for itself. Raises what Lambda should try again.
+    anything else, an alarm's message included, makes it read the alarms itself. Raises errors that Lambda should retry.
     """
     stop = threading.Event()
     left = context.get_remaining_time_in_millis() / 1000
@@ -52,16 +52,19 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 
 def opened() -> Session:
-    """The session of an invocation, by the package's own settings. Raises as `context.begin` does."""
+    """The session of an invocation, from the settings in the package. Raises as `context.begin` does."""
     root = Path(rollback.__file__).parents[1]
     name = os.environ.get(ENVIRONMENT, "")
     if not name:
-        raise UsageError(f"{ENVIRONMENT} is not set: whose guard it is.", code=Code.UNKNOWN_ENVIRONMENT)
+        raise UsageError(
+            f"The environment variable {ENVIRONMENT} of the guard's function is not set.",
+            code=Code.UNKNOWN_ENVIRONMENT,
+        )
     return replace(sessions.begin(name, root, notice=_LOG.warning), on_branch=packed)
 
 
 def packed(root: Path, branch: str, name: str) -> str | None:
-    """A file as the protected branch had it when the package was built from it."""
+    """A file as the protected branch had it when the package was built."""
     del branch
     with suppress(OSError):
         return (root / name).read_text(encoding="utf-8")
@@ -94,7 +97,7 @@ def _asked(event: Mapping[str, Any], answering: Answering) -> dict[str, Any]:
         return answering.rehearse(str(test.get("alarm", "")))
     if isinstance(later := event.get("recovery"), dict):
         return _document(answering.recovery(str(later.get("rollback_id", ""))))
-    _LOG.info("woken by: %s", guard.message_of(event))
+    _LOG.info("invoked by: %s", guard.message_of(event))
     return _document(answering.answer())
 
 
@@ -109,7 +112,7 @@ def _document(answer: Answer) -> dict[str, Any]:
 
 
 def _fails(session: Session, error: RollbackError) -> None:
-    """Says that it does not know, before Lambda tries again. Who has interrupted it itself says nothing."""
+    """Reports that the guard cannot decide, before Lambda retries. An interruption is not reported."""
     if error.code == Code.INTERRUPTED:
         return
     said = {"environment": session.environment, "code": str(error.code), "why": str(error), "again": True}

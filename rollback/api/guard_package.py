@@ -1,7 +1,7 @@
-"""The package of the guard's function: this distribution without its command line, its pinned wheels, the settings.
+"""The package of the guard's function: this distribution without its command line, pinned wheels, and the settings.
 
-The same input gives the same bytes: files in order, of one date and one mode, nothing compiled. Wheels are taken by their
-hashes (`guard_requirements.txt`) for Lambda's own Python and processor, whatever runs this.
+The same input gives the same bytes: files are in order, with one date and one mode, and not compiled. Wheels are pinned
+by their hashes (`guard_requirements.txt`) for Lambda's Python and processor, whatever machine runs this.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from rollback.model.kind import Kind
 # Lambda's runtime python3.13 on x86_64, as `components/guard.py` declares it.
 PYTHON, PLATFORM = "3.13", "x86_64"
 REQUIREMENTS = Path(__file__).with_name("guard_requirements.txt")
-# What no invocation imports.
+# Parts that no invocation imports.
 _LEFT_OUT = ("cli", "views", "drill", "components")
-# The services that it asks: botocore describes 400, and each takes its time to unpack.
+# The services that it calls: botocore has the models of 400, and unpacking each takes time.
 SERVICES = frozenset(
     {
         "apigateway", "cloudformation", "cloudtrail", "cloudwatch", "dynamodb", "events", "iam", "lambda",
@@ -40,10 +40,10 @@ _LONG = 600
 
 
 def build(settings: Settings, root: Path, path: Path, python: str = PYTHON) -> Path:
-    """Makes the package at `path`, in place of one that is there. `root` is the checkout whose settings it takes.
+    """Builds the package at `path`, and replaces an existing one. `root` is the checkout with the settings.
 
-    Raises `Refused` where an approval is asked for and the settings are not those of the protected branch, and
-    `RollbackError` where the wheels cannot be had.
+    Raises `Refused` if an approval is required and the settings differ from those of the protected branch, and
+    `RollbackError` if the wheels cannot be downloaded.
     """
     approval.binding_policy(root, settings, Kind.ALIASES)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def _own(settings: Settings, root: Path) -> dict[str, Path]:
 
 
 def _wheels(folder: Path) -> dict[str, Path]:
-    """What is in the wheels, without the services that are not asked."""
+    """The files in the wheels, without the services that it does not call."""
     found: dict[str, Path] = {}
     for name, source in _files(folder).items():
         service, below, _ = name.removeprefix(_BOTOCORE).partition("/")
@@ -89,7 +89,7 @@ def _files(folder: Path) -> dict[str, Path]:
 def _each(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in folder.rglob("*"):
         name = path.relative_to(folder)
-        # What an installer writes down of itself says where and how it ran.
+        # An installer's own notes name the place and the way it ran: not the same for the same input.
         skipped = {"__pycache__", "bin"} & set(name.parts) or name.name in (
             "RECORD",
             "INSTALLER",
@@ -126,8 +126,8 @@ def _install(folder: Path, python: str) -> None:
 
 def _unavailable(why: str) -> RollbackError:
     return RollbackError(
-        f"The wheels of the guard's package cannot be had: {why}",
+        f"The wheels of the guard's package cannot be downloaded: {why}",
         code=Code.DEPENDENCIES_UNAVAILABLE,
         changed="Nothing was changed.",
-        next="Check the network or the package index, and run the same command again.",
+        next="Check the network and the package index, and run the same command again.",
     )

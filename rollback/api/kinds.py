@@ -1,4 +1,4 @@
-"""What can be rolled back, a class a kind: each plans, and carries out the plan that was seen."""
+"""What can be rolled back, one class for each kind: each makes plans and applies them."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """What all kinds have in common."""
+    """The base class of all kinds."""
 
     environment: Environment
     kinds: ClassVar[tuple[Kind, ...]]
 
     def roll_back(self, plan: Plan, *, reason: str) -> Result:
-        """Carries out exactly `plan`, which is confirmed by being handed over; `reason` is one line for the record.
+        """Applies exactly `plan`; passing it confirms it. `reason` is one line for the record.
 
-        Where the environment asks for another identity nothing is changed yet: `status` is `AWAITING_APPROVAL`, and
-        `approve` and `apply` go on. Raises as `Environment.roll_back` does.
+        If the environment requires another identity nothing is changed yet: `status` is `AWAITING_APPROVAL`, and
+        continue with `approve` and `apply`. Raises as `Environment.roll_back` does.
         """
         self._of_this_kind(plan)
         return self.environment.roll_back(plan, reason=reason)
@@ -58,7 +58,7 @@ class Target:
     def _of_this_kind(self, plan: Plan) -> None:
         if plan.kind not in self.kinds:
             raise UsageError(
-                f"That is a plan of {plan.kind}, and not of {self.kinds[0]}.", code=Code.OPTION_INVALID
+                f"The plan is of the kind {plan.kind}, not {self.kinds[0]}.", code=Code.OPTION_INVALID
             )
 
 
@@ -77,13 +77,13 @@ class Functions(Target):
         adopt_current: bool = False,
         allow_below: bool = False,
     ) -> Plan:
-        """Aliases back to an earlier release: of all services, or of some, `without` some functions.
+        """Plans aliases back to an earlier release: of all services or of some, `without` some functions.
 
-        `to` is a release's version, or `previous`: per service, the newest earlier one that is not quarantined.
-        `adopt_current` starts from where aliases are now, also where somebody else has moved them. `allow_below` goes below
-        a release that must not be rolled back past: an exception that is recorded, and approved wherever anybody is
-        configured who approves. Raises `UsageError`
-        for what does not exist, `Refused` where there is nothing to go back to, or an alias was moved by others.
+        `to` is a release's version, or `previous`: for each service, the newest earlier one that is not quarantined.
+        `adopt_current` starts from where aliases are now, even if somebody else has moved them. `allow_below` goes
+        below a release that sets a floor (`--not-below`): an exception that is recorded, and that needs approval
+        wherever an approver is configured. Raises `UsageError` for what does not exist, `Refused` if there is nothing
+        to go back to, or if others have moved an alias.
         """
         return self.environment.plan(
             self.request(
@@ -104,7 +104,7 @@ class Functions(Target):
         adopt_current: bool = False,
         allow_below: bool = False,
     ) -> AliasesRequest:
-        """The request that `plan` plans: functions to leave out may be called as the catalogue calls them."""
+        """The request that `plan` plans: `without` takes the catalogue's names too."""
         settings = self.environment.settings
         return AliasesRequest(
             release=to,
@@ -117,12 +117,12 @@ class Functions(Target):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StackUpdate:
-    """One update of a stack, by the engine's own history.
+    """One update of a stack, from the engine's own history.
 
-    `when` and `ended` are ISO 8601 in UTC. `commit` has 40 digits, or is empty where the update ran outside of a git
-    checkout; `dirty`: not all of what was deployed is in it. `changes` counts resources, e.g. `{"update": 2}`. `kind`
-    is `update`, `refresh`, `destroy` or another word of the engine's, `result` `succeeded`, `failed` or `in-progress`.
-    `deployed`: it is the one that is deployed now.
+    `when` and `ended` are ISO 8601 in UTC. `commit` has 40 digits, or is "" if the update ran outside of a git
+    checkout; `dirty`: it was deployed with uncommitted changes. `changes` counts resources, e.g. `{"update": 2}`.
+    `kind` is `update`, `refresh`, `destroy` or another of the engine's kinds, `result` `succeeded`, `failed` or
+    `in-progress`. `deployed`: this update is deployed now.
     """
 
     when: str
@@ -139,7 +139,7 @@ class StackUpdate:
 
 @dataclass(frozen=True)
 class Stack(Target):
-    """A Pulumi stack: the environment's own, or another one of any program in the checkout."""
+    """A Pulumi stack: the environment's own, or another one of a program in the checkout."""
 
     kinds = (Kind.STACK,)
 
@@ -153,13 +153,13 @@ class Stack(Target):
         without: Sequence[str] = (),
         allow_below: bool = False,
     ) -> Plan:
-        """The stack deployed as an earlier commit had it.
+        """Plans a deployment of the stack as it was at an earlier commit.
 
-        `to` is a commit, or `previous`: the newest earlier one that was deployed whole and is not quarantined. `stack`
-        and `project_dir` (the program's folder in the repository) name another stack than the environment's own.
-        `allow_destroy` names resources that may be deleted or replaced although they hold data, `without` those to
-        leave as they are, both by URN or name; `allow_below` as of `Functions`. Raises `UsageError` and `Refused` as `Environment.plan` does, and
-        `RollbackError` (`ENGINE_FAILED`) where the engine fails.
+        `to` is a commit, or `previous`: the newest earlier one that was deployed completely and is not quarantined.
+        `stack` and `project_dir` (the program's folder in the repository) name a stack other than the environment's
+        own. `allow_destroy` names resources with data that may be deleted or replaced, `without` resources to leave as
+        they are, both by URN or name; `allow_below` as in `Functions`. Raises `UsageError` and `Refused` as
+        `Environment.plan` does, and `RollbackError` (`ENGINE_FAILED`) if the engine fails.
         """
         return self.environment.plan(
             StackRequest(
@@ -173,9 +173,9 @@ class Stack(Target):
         )
 
     def history(self, limit: int = 20, *, stack: str = "", project: str = "") -> tuple[StackUpdate, ...]:
-        """The newest `limit` updates, the newest first; of another `stack` of another `project` (its name) if given.
+        """The newest `limit` updates, newest first; of another `stack` of another `project` (its name) if given.
 
-        Raises `RollbackError` where the engine cannot be asked, e.g. under a role that may not read the state.
+        Raises `RollbackError` if the engine fails, e.g. under a role that may not read the state.
         """
         from rollback.integrations.pulumi import update_history  # noqa: PLC0415 - an extra, and much
 
@@ -209,8 +209,8 @@ class Terraform(Target):
     def plan(
         self, to: str = PREVIOUS, *, allow_destroy: Sequence[str] = (), allow_below: bool = False
     ) -> Plan:
-        """The configuration applied as an earlier commit had it; `to`, `allow_destroy` (addresses) and `allow_below` as of
-        `Stack`.
+        """Plans the configuration as it was at an earlier commit; `to`, `allow_destroy` (addresses) and `allow_below`
+        as in `Stack`.
         """
         return self.environment.plan(
             TerraformRequest(commit=to, allow_destroy=tuple(allow_destroy), allow_below=allow_below)
@@ -219,14 +219,14 @@ class Terraform(Target):
 
 @dataclass(frozen=True)
 class Full(Target):
-    """All that a release was made with: aliases first, then infrastructure."""
+    """Everything of a release: aliases first, then infrastructure."""
 
     kinds = (Kind.FULL,)
 
     def plan(
         self, to: str = PREVIOUS, *, allow_destroy: Sequence[str] = (), allow_below: bool = False
     ) -> Plan:
-        """Aliases, the stack and the Terraform configuration back to release `to`; the rest as of `Stack`."""
+        """Plans aliases, the stack and the Terraform configuration back to release `to`; the rest as in `Stack`."""
         return self.environment.plan(
             FullRequest(release=to, allow_destroy=tuple(allow_destroy), allow_below=allow_below)
         )
@@ -234,21 +234,21 @@ class Full(Target):
 
 @dataclass(frozen=True)
 class Table(Target):
-    """A DynamoDB table. A cutover to what was restored is a second step, with a plan of its own."""
+    """A DynamoDB table. The cutover to the restored table is a second step, with a second plan."""
 
     name: str
     kinds = (Kind.TABLE, Kind.CUTOVER)
 
     def plan(self, to: str) -> Plan:
-        """The table restored beside the live one, as it was at `to`: ISO 8601, `before:ROLLBACK_ID` or
+        """Plans to restore the table beside the live one, as it was at `to`: ISO 8601, `before:ROLLBACK_ID` or
         `release:VERSION`.
         """
         return self.environment.plan(TableRequest(table=self.name, at=to))
 
     def plan_cutover(self, restore: str, how: str, *, delete_new: bool = False) -> Plan:
-        """A cutover to what the rollback `restore` has restored: `how` is `copy-back` or `parameter`.
+        """Plans a cutover to the table that the rollback `restore` has restored: `how` is `copy-back` or `parameter`.
 
-        `delete_new`, with copy-back, deletes items that only the live table has.
+        `delete_new`, with copy-back, deletes items that exist only in the live table.
         """
         return self.environment.plan(
             CutoverRequest(table=self.name, restore=restore, cutover=how, delete_new=delete_new)
@@ -257,14 +257,14 @@ class Table(Target):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InterruptedPrune:
-    """A prune that was begun and has not ended: how many releases it keeps, and its digest by its record."""
+    """A prune that has begun and not ended: how many releases it keeps, and its digest, from its record."""
 
     record: Record
     keep: int
 
     @property
     def described(self) -> str:
-        """In words, so that who reads it knows it again."""
+        """A short description, enough to recognise it."""
         record = self.record
         return (
             f"{record.rollback_id} (--keep {self.keep}, {record.initiated_by.person}, "
@@ -274,25 +274,25 @@ class InterruptedPrune:
 
 @dataclass(frozen=True)
 class Prune(Target):
-    """Published versions that nobody needs any more."""
+    """Published versions that are no longer needed."""
 
     kinds = (Kind.PRUNE,)
 
     def plan(self, keep: int) -> Plan:
-        """Versions deleted that are older than the newest `keep` releases of their service. They do not come back."""
+        """Plans to delete versions older than the newest `keep` releases of their service. They cannot be restored."""
         return self.environment.plan(PruneRequest(keep=keep))
 
     def roll_back(self, plan: Plan, *, reason: str) -> Result:
-        """Deletes exactly what `plan` says; one that was interrupted and is the same is resumed.
+        """Deletes exactly what `plan` says; resumes an interrupted prune with the same plan.
 
-        Raises as `Environment.roll_back` does, and `Refused` where another prune was interrupted.
+        Raises as `Environment.roll_back` does, and `Refused` if a different prune was interrupted.
         """
         self._of_this_kind(plan)
         plan.check()
         return self.delete(plan.details.request.expected(PruneRequest), reason=reason, digest=plan.digest)
 
     def delete(self, request: PruneRequest, *, reason: str, digest: str = "", yes: bool = False) -> Result:
-        """The same for a plan that is known by its `digest` (12 digits or more), or unseen with `yes` (in dev)."""
+        """The same for the plan with this `digest` (12 digits or more), or with `yes` (in dev) for any plan."""
         reason = messages.checked_reason(reason)
         with self.environment.operation() as session:
             begun = _interrupted(session)
@@ -301,27 +301,27 @@ class Prune(Target):
                 freeze.respected(session)
         if begun is not None:
             identifier = begun.record.rollback_id
-            self.environment.reporter.notice(f"{identifier} was interrupted, and is resumed.")
+            self.environment.reporter.notice(f"{identifier} was interrupted. Resuming it.")
             return self.environment.carried_out(lambda flow: flow.resume(identifier))
         return self.environment.carried_out(
             lambda flow: flow.start(Kind.PRUNE, request, reason, yes=yes, digest=digest)
         )
 
     def interrupted(self) -> InterruptedPrune | None:
-        """The prune that holds the lease on the aliases, no matter who began it; None where there is none."""
+        """The prune that holds the lease on the aliases, whoever started it; None if there is none."""
         with self.environment.operation() as session:
             begun = _interrupted(session)
             return None if begun is None else _described(begun)
 
 
 def prune_command(environment: str, request: PruneRequest, reason: str, digest: str) -> str:
-    """What to type so that exactly what was shown is deleted."""
+    """The command that deletes exactly what was shown."""
     why = shlex.quote(reason) if reason else '"…"'
     return f"rollback prune --env {environment} --keep {request.keep} --reason {why} --digest {digest[:16]}"
 
 
 def _interrupted(session: Session) -> Opened | None:
-    """The prune that holds the lease on the aliases, no matter who began it."""
+    """The prune that holds the lease on the aliases, whoever started it."""
     holder = session.leases.holder(lease.ALIASES)
     if holder is None:
         return None
@@ -338,14 +338,14 @@ def _described(begun: Opened) -> InterruptedPrune:
 
 
 def _as_begun(begun: Opened, request: PruneRequest, reason: str, digest: str) -> None:
-    """Raises `Refused` where an interrupted prune is not what is asked for: it deletes what was shown for it."""
+    """Raises `Refused` if the interrupted prune differs from the request: it deletes what its own plan showed."""
     record, found = begun.record, _described(begun)
     same = found.keep == request.keep and record.reason == reason
     if same and (not digest or approval.is_digest_of(digest.lower(), record.digest)):
         return
     again = prune_command(record.environment, PruneRequest(keep=found.keep), record.reason, record.digest)
     raise Refused(
-        f"{found.described} was interrupted, and is not what is asked for.",
+        f"Another prune was interrupted: {found.described}. It differs from this request.",
         code=Code.LEASE_HELD,
-        next=f"{advice.next_for(record)}\n{again}  # as it was begun",
+        next=f"{advice.next_for(record)}\n{again}  # continues the interrupted prune",
     )

@@ -1,4 +1,4 @@
-"""A person's role, taken once with MFA and kept on this machine until it ends."""
+"""A person's role, assumed once with MFA and stored on this machine until it expires."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Login:
-    """A role that was taken: its ARN, its name, by whom, and until when (ISO 8601 in UTC)."""
+    """An assumed role: its ARN, its name, by whom, and until when (ISO 8601 in UTC)."""
 
     arn: str
     role: str
@@ -34,11 +34,11 @@ def log_in(
     profile: str = "",
     hours: int = 1,
 ) -> Login:
-    """Takes a role (`deployer`, `rollback`, `approver`, …) under the caller's own name, and keeps it.
+    """Assumes a role (`deployer`, `rollback`, `approver`, …) under the caller's own name, and stores its credentials.
 
-    `code` gives the six digits of the MFA device that it is asked for; `serial` names another device than the one
-    named like the person, `profile` the AWS profile of their own keys. Raises `UsageError` for a role that is not
-    there or a code that is none, `Refused` where AWS does not let them take it.
+    `code` returns the six digits for the MFA device that it gets; `serial` names a device other than the one
+    named like the person, `profile` the AWS profile of their own keys. Raises `UsageError` for a role that does not
+    exist or an invalid code, `Refused` if AWS refuses the role.
     """
     from rollback.aws import login as logins  # noqa: PLC0415 - boto3 and more, for which `kept` does not wait
 
@@ -51,13 +51,13 @@ def log_in(
 
 
 def log_out(settings: Settings, roles: tuple[str, ...]) -> tuple[str, ...]:
-    """Forgets what is kept of these roles; the ARNs of those of which there was anything."""
+    """Deletes the stored credentials of these roles. Returns the ARNs of the roles that had any."""
     arns = [_arn(settings, role) for role in roles]
     return tuple(arn for arn in arns if kept_logins.forget(arn))
 
 
 def kept(arn: str) -> str:
-    """What is kept of a role, as JSON for an AWS profile's `credential_process`. Raises `UsageError` where it is over."""
+    """The stored credentials of a role, as JSON for an AWS profile's `credential_process`. Raises `UsageError`."""
     return kept_logins.kept(arn, datetime.now(UTC))
 
 
@@ -71,12 +71,12 @@ def arn_of(settings: Settings, role: str) -> str:
         )
     if role == naming.RESTORE and not settings.tables:
         raise UsageError(
-            f"{settings.environment} has no restore role: the setting `tables` names none.",
+            f"{settings.environment} has no restore role: the setting `tables` is empty.",
             code=Code.NOT_CONFIGURED,
         )
     if role == naming.APPROVER and not settings.approvals:
         raise UsageError(
-            f"{settings.environment} has no approver role: the setting `approval` asks for no other person.",
+            f"{settings.environment} has no approver role: the setting `approval` requires no other person.",
             code=Code.NOT_CONFIGURED,
         )
     return _arn(settings, role)

@@ -1,4 +1,4 @@
-"""What every operation of the Python API is made of: a session of its own, its events, and how it ends."""
+"""The parts of every operation of the Python API: its session, its events, and how it ends."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Operations:
         stop: threading.Event | None = None,
         anew: Callable[..., Session] | None = None,
     ) -> None:
-        """Made by `open`. `again` makes the session of each operation (`context.session_of` with all but its options)."""
+        """Created by `open`. `again` creates the session of each operation (`context.session_of`, options apart)."""
         self._session = session
         self._anew = anew or partial(context.session_of, session.root, notifier=session.notifier)
         self._reporter = Reporter(on_event=on_event or (lambda _: None), ask=confirm or (lambda _: None))
         self._flow: Lifecycle | None = None
-        # The ids of records and the versions of releases that operations have met in the ledger, in order.
+        # The ids of records and the versions of releases that operations have read from the ledger, in order.
         self.met_ids: dict[str, None] = {}
         self.met_releases: dict[str, None] = {}
         self.stop = stop or threading.Event()
@@ -62,12 +62,12 @@ class Operations:
 
     @property
     def root(self) -> Path:
-        """The checkout whose settings count."""
+        """The checkout with the settings."""
         return self._session.root
 
     @property
     def caller(self) -> Actor:
-        """The role and the person that the credentials are of."""
+        """The role and the person of the credentials."""
         return self._session.caller
 
     @property
@@ -84,11 +84,11 @@ class Operations:
         confirm_dead: str = "",
         acting: Callable[[Account], Account] | None = None,
     ) -> Iterator[Session]:
-        """The session of one operation. What goes wrong in it is raised as one of our errors.
+        """The session of one operation. Any exception in it is raised as one of our errors.
 
-        A ledger that has lost entries refuses what decides by its timeline. `first` checks that before anything else;
-        `reading`: what is only shown is shown all the same, with a notice. `acting` gives the account under another
-        role than the caller's.
+        With a ledger that has lost entries, whatever decides by its timeline is refused. `first` checks that before
+        all; `reading`: an operation that only shows something goes on, with a notice. `acting` gives the account under
+        another role than the caller's.
         """
         session: Session | None = None
         try:
@@ -119,11 +119,11 @@ class Operations:
                     self._reporter.emit(LedgerNotice(text=notice))
 
     def identify(self, name: str) -> str:
-        """The id of the record that `name` means here: a whole id as it is, without a read; the beginning of one, six
+        """The id of the record that `name` means: a whole id as it is, without a read; the beginning of one, six
         characters or more; or `last`, the newest record. Every operation that takes an id takes these.
 
-        Raises `UsageError` where there is none (`UNKNOWN_ROLLBACK`), or several begin so (`AMBIGUOUS_ID`); under the
-        approver role, which may not look for one, for anything but a whole id (`WRONG_ROLE`).
+        Raises `UsageError` if there is none (`UNKNOWN_ROLLBACK`), or if several begin with it (`AMBIGUOUS_ID`); under
+        the approver role, which may not search, for anything but a whole id (`WRONG_ROLE`).
         """
         if record_names.is_whole(name):
             return name
@@ -148,7 +148,7 @@ class Operations:
             finished = work(self.flow(session))
             if throttled := throttles.count - before:
                 self._reporter.notice(
-                    f"Lambda throttled {throttled} calls: somebody else uses its quota, too, so it was slower."
+                    f"Lambda throttled {throttled} calls, so this took longer: something else uses the same quota."
                 )
             return self.ended(session, finished)
 
@@ -159,7 +159,7 @@ class Operations:
         seen: RecordSeen | None = None,
         journal: Path | None = None,
     ) -> Result:
-        """How a run ended. Raises its error, with the result in it, unless it only waits."""
+        """The result of a run. Raises its error, with the result in it, unless it only waits."""
         plan, record, error = finished.plan, finished.record, finished.error
         planned = None if plan is None else Plan(details=plan)
         if record is None:
@@ -186,13 +186,13 @@ class Operations:
         return result
 
     def stopped_at_once(self) -> StoppedAtOnce:
-        """The error for a person who asks a second time to stop: it names the record that was worked on, if any."""
+        """The error after a second request to stop: it names the record in progress, if any."""
         if self._flow is None:
             return StoppedAtOnce("Stopped at once.", code=Code.ENDED)
         return self._flow.stopped_at_once()
 
     def _without_ledger(self, session: Session, error: Unanswered) -> None:
-        """Names the emergencies whose journals are here, and completes the error with what to type next."""
+        """Names emergencies with journals on this machine, and adds to the error what to type next."""
         for path in journal.found(journal.folder(), session.environment, session.settings.account):
             self._reporter.emit(Alarm(text=journal.reminder(path, session.environment)))
         advice = situation.without(session, error)

@@ -1,4 +1,4 @@
-"""An operation's events as an iterator: it runs in a thread of its own while its events are read."""
+"""An operation's events as an iterator: it runs in a separate thread while its events are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Stop(threading.Event):
-    """Set where somebody asks this operation, or everything of its environment, to stop."""
+    """Set when this operation, or its whole environment, is asked to stop."""
 
     def __init__(self, everything: threading.Event) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Stop(threading.Event):
 
 @dataclass(kw_only=True)
 class _Running(Generic[T]):
-    """The operation, as its thread has it: it knows nothing of who reads."""
+    """The operation in its thread, without a reference to its reader."""
 
     work: Callable[[Callable[[Event], None]], T]
     events: queue.SimpleQueue[Event | None] = field(default_factory=queue.SimpleQueue)
@@ -46,16 +46,16 @@ class _Running(Generic[T]):
 class Progress(Generic[T]):
     """The events of an operation, in order, while it runs; then its `result`.
 
-    Errors of the operation are raised by the iterator, after the last event, and by `result`. To close it early, to
-    leave its `with` block or to drop it asks the operation to stop gracefully, as the first Ctrl-C does to the
-    command: what is under way is ended, the record says how far it came, and `resume` or `abort` goes on.
+    Errors of the operation are raised by the iterator, after the last event, and by `result`. Closing it early,
+    leaving its `with` block or dropping it asks the operation to stop gracefully, as the first Ctrl-C asks the
+    command: running steps finish, the record has the progress, and `resume` or `abort` continues.
     """
 
     def __init__(self, work: Callable[[Callable[[Event], None]], T], stop: Stop) -> None:
         self._stop = stop
         self._running = _Running(work=work)
         self._over = False
-        # No daemon: it outlives its reader for as long as it takes to stop.
+        # Not a daemon thread: it must be able to stop gracefully after its reader has gone.
         self._thread = threading.Thread(target=self._running.run, name="rollback")
         self._thread.start()
 
@@ -73,14 +73,14 @@ class Progress(Generic[T]):
 
     @property
     def result(self) -> T:
-        """What the operation gave; waits for it, and raises its error."""
+        """The operation's result; waits for it, and raises its error."""
         self._thread.join()
         if self._running.error is not None:
             raise self._running.error
         return self._running.done[0]
 
     def close(self) -> None:
-        """Asks the operation to stop, and waits until it has."""
+        """Asks the operation to stop, and waits until it has stopped."""
         self._stop.set()
         self._thread.join()
 

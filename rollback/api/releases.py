@@ -20,10 +20,11 @@ __all__ = ["ListedRelease", "Recorded", "Releases", "listed"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedRelease:
-    """A recorded release: the `services` that it covers, what is at it (`stands_for`: services, and functions that
-    are at another release than their service), and the services that it is quarantined for. `seq` is its place in the
-    ledger's order, `at` ISO 8601 in UTC, `commit` empty where it is not known. `not_below` is the oldest release that a
-    rollback may go to since, empty where it sets no such floor. `adopted`: it was made of published versions.
+    """A recorded release: the `services` that it covers, what is deployed from it (`stands_for`: services, and
+    functions that are at another release than their service), and the services for which it is quarantined. `seq` is
+    its place in the ledger's order, `at` ISO 8601 in UTC, `commit` "" if unknown. `not_below` is the oldest release
+    that a rollback may go to from then on, "" if it sets no such floor. `adopted`: it was created from published
+    versions.
     """
 
     seq: int
@@ -39,14 +40,16 @@ class ListedRelease:
 
     @property
     def by(self) -> str:
-        """Who has recorded it, in words."""
+        """Who recorded it, as text."""
         return str(self.recorded_by)
 
 
 def listed(
     timeline: Timeline, quarantines: Sequence[Quarantine], apart: Mapping[str, str]
 ) -> tuple[ListedRelease, ...]:
-    """The recorded releases, newest first; one that is recorded twice counts once. `apart` is of `deployed.apart`."""
+    """The recorded releases, newest first; a release that is recorded twice appears once. `apart` is of
+    `deployed.apart`.
+    """
     there = {**timeline.all_deployed, **apart}
     newest: dict[str, Entry] = {}
     for entry in timeline:
@@ -71,7 +74,7 @@ def listed(
 
 @dataclass(frozen=True)
 class Releases:
-    """What was released, and what must not come back."""
+    """What was released, and which releases are quarantined."""
 
     environment: Environment
 
@@ -86,19 +89,19 @@ class Releases:
     ) -> Recorded:
         """Records what every alias points at now, after a deployment; commits are resolved in the checkout.
 
-        No rollback goes to an older release than `not_below` from then on: this one, or one that is recorded already.
-        `from_stacks` are CloudFormation stacks: the release is then of the services that they deploy, at what they have
-        deployed. `notices` say where nothing is left to roll back to.
-        Raises `UsageError` for a commit that is none, `Refused` where a function or its alias is missing, or where the
-        version was recorded with other function versions, or is quarantined.
+        From then on no rollback goes to a release older than `not_below`: this one, or one recorded before.
+        `from_stacks` are CloudFormation stacks: the release then covers the services that they deploy, at the versions
+        that they have deployed. `notices` name services that have nothing to roll back to. Raises `UsageError` for an
+        unknown commit, `Refused` if a function or its alias is missing, or if the version was recorded with other
+        function versions or is quarantined.
         """
         act = partial(record_release.record, not_below=not_below, from_stacks=tuple(from_stacks))
         return self._recorded(version, commit, terraform_commit, act)
 
     def adopt(self, version: str, *, commit: str = "", terraform_commit: str = "") -> Recorded:
-        """Makes a release of the published versions whose description is exactly `version`.
+        """Records a release of the published versions whose description is exactly `version`.
 
-        Raises `Refused` naming the functions that have none or several.
+        Raises `Refused` and names the functions that have none or several.
         """
         return self._recorded(version, commit, terraform_commit, record_release.adopt)
 
@@ -110,12 +113,14 @@ class Releases:
             return listed(timeline, session.ledger.quarantines(), apart)
 
     def quarantine(self, version: str, *, reason: str, services: Sequence[str] = ()) -> tuple[str, ...]:
-        """No rollback goes to a release until it is lifted; of all its services, or of some. Returns those."""
+        """Quarantines a release, for all its services or for some: no rollback goes to it until `lift`. Returns the
+        services.
+        """
         with self.environment.operation() as session:
             return tuple(quarantine.quarantine(session, version, services, reason))
 
     def lift(self, version: str, *, reason: str, services: Sequence[str] = ()) -> tuple[str, ...]:
-        """Ends the quarantine of a release, or of a commit (its first 7 digits or more). Raises `Refused` where there
+        """Ends the quarantine of a release, or of a commit (its first 7 digits or more). Raises `Refused` if there
         is none.
         """
         with self.environment.operation() as session:

@@ -1,4 +1,4 @@
-"""What operations give back: plans, and how rollbacks ended."""
+"""What operations return: plans, and results of rollbacks."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ NOTHING_TO_DO = "NOTHING_TO_DO"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What a rollback would do. To hand it to `roll_back` is to confirm it: exactly this is done, or nothing.
+    """What a rollback would do. Passing it to `roll_back` confirms it: exactly this is done, or nothing.
 
-    `details` is all of it (`rollback.model.plan.Plan`). `refusals` is what speaks against it: each has a `subject`, a
-    `reason` and a `remedy`, which is what to type, or empty. A plan with refusals is carried out by nobody.
+    `details` is the whole plan (`rollback.model.plan.Plan`). `refusals` are the reasons against it: each has a
+    `subject`, a `reason` and a `remedy`, which is what to type, or "". A plan with refusals is never applied.
     """
 
     details: plans.Plan[Any]
@@ -31,14 +31,14 @@ class Plan:
 
     @property
     def changes(self) -> tuple[Any, ...]:
-        """The steps that change something, of the kind's own type, each with a `subject`: a function, a URN, an
-        address, a step of a table's.
+        """The steps that change something, of the kind's own type, each with a `subject`: a function, a URN, a
+        Terraform address, or a step of a table rollback.
         """
         return self.details.changing
 
     @property
     def digest(self) -> str:
-        """64 hexadecimal digits over everything that would be done, and what it would be done to."""
+        """64 hexadecimal digits over everything that would be done, and on which state."""
         return self.details.digest()
 
     @property
@@ -51,17 +51,17 @@ class Plan:
 
     @property
     def from_version(self) -> str:
-        """What is deployed: a release, or a commit's first 12 digits; empty where it is not known."""
+        """What is deployed: a release, or a commit's first 12 digits; "" if unknown."""
         return self.details.from_version
 
     @property
     def to_version(self) -> str:
-        """What the rollback goes to, likewise."""
+        """What the rollback goes to, in the same form."""
         return self.details.to_version
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What to heed before it is carried out, a sentence each."""
+        """Warnings to read before it is applied, one sentence each."""
         return self.details.notices
 
     def check(self) -> None:
@@ -72,12 +72,12 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """How a rollback ended, or that it waits.
+    """The result of a rollback that ended, or that waits for a person.
 
-    `record` is None where there was nothing to do. `seen` is the record with what decides what can be done with it.
-    `events` is its journal so far, `outcomes` one mapping a step (`name`, `from`, `to`, `outcome`; of `prune`
-    `planned`, `deleted` and `kept`). `waiting` is set where a person has to approve or to confirm: it says who, and
-    what to type. `next` is what to type next, a line each. `journal` is an emergency's file.
+    `record` is None if there was nothing to do. `seen` is the record with what decides which commands it allows.
+    `events` is its journal so far, `outcomes` one mapping for each step (`name`, `from`, `to`, `outcome`; of `prune`
+    `planned`, `deleted` and `kept`). `waiting` is set if a person has to approve or to confirm: it says who, and
+    what to type. `next` is what to type next, one command per item. `journal` is an emergency's file.
     """
 
     plan: Plan | None
@@ -94,10 +94,10 @@ class Result:
 
     @property
     def status(self) -> str:
-        """The record's status, `AWAITING_CONFIRMATION` where its own person has to confirm it, or `NOTHING_TO_DO`."""
+        """The record's status, `AWAITING_CONFIRMATION` if the same person has to confirm it, or `NOTHING_TO_DO`."""
         return self.seen.status if self.seen is not None else NOTHING_TO_DO
 
     @property
     def rollback_id(self) -> str:
-        """By which `show`, `approve`, `apply`, `resume` and `abort` know it; empty where there is no record."""
+        """The id for `show`, `approve`, `apply`, `resume` and `abort`; "" if there is no record."""
         return self.seen.record.rollback_id if self.seen is not None else ""

@@ -1,4 +1,4 @@
-"""An account looked at, and the files that make its functions an environment: what `rollback init` is built on.
+"""Reads an account, and proposes the files that make its functions an environment: `rollback init` uses it.
 
     setup = Setup.look("production")
     chosen = setup.choose()
@@ -7,7 +7,7 @@
     preview = setup.preview(chosen, details, proposal)
     setup.write(preview.changes)
 
-It reads only; `write` alone writes, and files only.
+Everything only reads, except `write`, which writes files and changes nothing in the account.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from rollback.model.proposal import Proposal
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chosen:
-    """The functions of an environment, and those whose names say that they are another's."""
+    """The functions of an environment, and those whose names belong to another environment."""
 
     functions: tuple[FoundFunction, ...]
     of_others: tuple[FoundFunction, ...] = ()
 
     def without(self, names: Collection[str]) -> Chosen:
-        """The same, less these functions."""
+        """The same without these functions."""
         return Chosen(
             functions=tuple(one for one in self.functions if one.name not in names), of_others=self.of_others
         )
@@ -53,12 +53,12 @@ class Chosen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """All there is to see before anything is written."""
+    """Everything to review before files are written."""
 
     proposal: Proposal
     found: Found
     details: Details
-    # Functions that were left out, since their names say that they are another environment's.
+    # Functions that were excluded because their names belong to another environment.
     of_others: tuple[str, ...]
     traffic: Traffic
     changes: tuple[Change, ...]
@@ -66,7 +66,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Setup:
-    """An account and region as the caller sees it, for one environment that is to be written down."""
+    """An account and region as the caller sees it, for one new environment."""
 
     environment: str
     found: Found
@@ -87,15 +87,15 @@ class Setup:
     ) -> Setup:
         """Lists the account's functions and tables, with their tags.
 
-        `folder` is where the files are to go, from `start` (the current folder); by default where those of other
-        environments are, else here, else `rollbacks/`. Raises `UsageError` without credentials or a region, for a name
-        that no environment can have, for a folder that is another program's, or where there are no functions.
+        `folder` is where the files go, relative to `start` (the current folder); by default where those of other
+        environments are, else the current folder, else `rollbacks/`. Raises `UsageError` without credentials or a
+        region, for a name that no environment can have, for a folder of another program, or if there are no functions.
         """
         if not ENVIRONMENT_NAME.fullmatch(environment):
             raise UsageError(
                 f"{environment[:80]!a} is not a valid environment name.",
                 code=Code.OPTION_INVALID,
-                next="Lower-case letters, digits and -, at most 40 characters: --env prod-eu",
+                next="Use lower-case letters, digits and -, at most 40 characters: --env prod-eu",
             )
         here = Path(start or Path.cwd()).resolve()
         place = files.choose_folder(here, folder)
@@ -107,7 +107,7 @@ class Setup:
             raise UsageError(
                 f"Account {found.account} has no functions in {found.region}.",
                 code=Code.NOTHING_FOUND,
-                next="Name another region with --region, or take credentials of another account.",
+                next="Name another region with --region, or use credentials of another account.",
             )
         return cls(
             environment=environment,
@@ -119,7 +119,7 @@ class Setup:
         )
 
     def choose(self, selection: Selection | None = None) -> Chosen:
-        """The functions that are meant. Raises `UsageError` where there are none, or one to be left out is not there."""
+        """The selected functions. Raises `UsageError` if there are none, or if a function to exclude does not exist."""
         wanted = selection or Selection()
         sync.must_be_there(self.found, wanted)
         taken, left = catalogue.chosen(self.found.functions, self.environment, wanted)
@@ -142,17 +142,17 @@ class Setup:
     def services(
         self, chosen: Chosen, details: Details, *, by: By | None = None, tag: str = ""
     ) -> dict[str, dict[str, str]]:
-        """Services and their entries, as the setting has them."""
+        """Services and their entries, in the setting's format."""
         return catalogue.services(chosen.functions, details.paths, self.environment, by=by, tag=tag)
 
     @staticmethod
     def alias(details: Details) -> str:
-        """The alias that most functions have; `live` where none has any."""
+        """The alias that most functions have; `live` if none has any."""
         return next(iter(catalogue.common_alias(details.aliases)), "live")
 
     @staticmethod
     def without_alias(chosen: Chosen, details: Details, alias: str) -> tuple[str, ...]:
-        """The functions that lack an alias which others have; none where no function has it."""
+        """The functions without an alias that others have; empty if no function has it."""
         names = [one.name for one in chosen.functions]
         lacking = proposals.without_alias(names, details.aliases, alias)
         return lacking if len(lacking) < len(names) else ()
@@ -173,12 +173,12 @@ class Setup:
         repository: str = "",
         gitlab: Mapping[str, str] | None = None,
     ) -> Proposal:
-        """An environment's settings; what is not given is proposed. `gitlab` is the setting of that name.
+        """An environment's settings; arguments that are not given get a proposal. `gitlab` is the setting of that name.
 
-        `permission_sets` says whether people come by IAM Identity Center; by default as the caller does.
+        `permission_sets` says whether people use IAM Identity Center; by default whether the caller does.
 
-        Raises `UsageError` where some functions have the alias and others do not, where it points at $LATEST, or where
-        none has it and nothing is published.
+        Raises `UsageError` if some functions have the alias and others do not, if it points at $LATEST, or if
+        no function has it and nothing is published.
         """
         services = self.services(chosen, details, by=by, tag=tag)
         names = [one.name for one in chosen.functions]
@@ -188,7 +188,7 @@ class Setup:
                 alias,
                 lacking,
                 f"{len(lacking)} of {len(names)} functions have no alias '{alias}'",
-                out="all of them out with --only-with-alias, one with --except NAME",
+                out="exclude all of them with --only-with-alias, one with --except NAME",
             )
         if latest := proposals.unpublished(names, details.aliases, alias):
             raise _missing(alias, latest, f"Alias '{alias}' of {len(latest)} functions points at $LATEST")
@@ -237,19 +237,19 @@ class Setup:
 
     @property
     def prefix(self) -> str:
-        """The prefix of the environments that are in the folder already; else what the folder's name makes."""
+        """The prefix of the environments already in the folder; else one made from the folder's name."""
         place = self.folder.parent if self.folder.name == files.FOLDER else self.folder
         return initial.shared(self.folder, "prefix") or proposals.prefix_of(place.name)
 
     @property
     def caller(self) -> str:
-        """Whom the settings name where nobody is named: the caller as an IAM user, `sso` by IAM Identity Center, or none."""
+        """The default person of the settings: the caller as an IAM user, `sso` for IAM Identity Center, or nobody."""
         return (
             "sso" if proposals.by_permission_set(self.found.caller) else proposals.person(self.found.caller)
         )
 
     def _caller(self) -> dict[str, list[str]]:
-        """The caller alone, in all that is not approving."""
+        """The caller alone, for every role except the approver."""
         own = proposals.person(self.found.caller)
         return {role: [own] for role in ("deployers", "onCall", "breakGlass")} if own else {}
 
@@ -262,15 +262,16 @@ class Setup:
         system: str = "",
         pinned: Pin | None = None,
     ) -> Preview:
-        """The files, what writing them would change, and what invokes the functions past their alias.
+        """The files, what writing them would change, and what invokes the functions without their alias.
 
-        `system` is the CI whose files come with them, `pinned` (`model.ci_files.pin`) what they call. Raises `UsageError` where what would be written does not load.
+        `system` is the CI system to write files for, `pinned` (`model.ci_files.pin`) what they call. Raises
+        `UsageError` if the files would not load.
         """
         made = files.changes(self.folder, initial.files(self.folder, proposal))
         top = initial.repository(self.folder) or self.folder
         below = Path(os.path.relpath(self.folder, top))
         with stepwise(self._reporter) as progress:
-            progress("Looking at what invokes them", 0)
+            progress("Reading what invokes the functions", 0)
             seen = traffic.look(self._visitor, proposal.functions, self.found.region, self.found.account)
         return Preview(
             proposal=proposal,
@@ -282,22 +283,22 @@ class Setup:
         )
 
     def write(self, changes: Iterable[Change]) -> tuple[Path, ...]:
-        """Writes them; what differs is overwritten. Returns what was written. Raises as `files.write` does."""
+        """Writes them, and overwrites files that differ. Returns what was written. Raises as `files.write` does."""
         return files.write(changes)
 
     def steps(self, proposal: Proposal) -> tuple[str, ...]:
-        """What to type next, line by line, once the files are written: nothing that is done already."""
+        """What to type after writing the files, line by line, without steps that are done already."""
         tables = {one.name for one in self.found.tables}
         done = initial.done(self.folder, proposal.environment, self._visitor, tables)
         return initial.steps(self.folder, self.start, proposal, done)
 
 
 def _missing(
-    alias: str, functions: Iterable[str], what: str, *, out: str = "them out with --except NAME"
+    alias: str, functions: Iterable[str], what: str, *, out: str = "exclude them with --except NAME"
 ) -> UsageError:
     named = list(functions)
     return UsageError(
         f"{what}: {some(named, 5)}.",
         code=Code.ALIAS_MISSING,
-        next=f"Deploy them with it, leave {out}, or name another alias than --alias {alias}.",
+        next=f"Deploy them with the alias, {out}, or name an alias other than --alias {alias}.",
     )

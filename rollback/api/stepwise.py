@@ -12,7 +12,7 @@ from rollback.aws.inventory import Progress
 
 @contextmanager
 def stepwise(reporter: Reporter) -> Iterator[Progress]:
-    """What begins each piece of work, one after the other: each is framed by its events."""
+    """Gives a function that begins the next piece of work and emits its events."""
     running = False
     lock = threading.Lock()
 

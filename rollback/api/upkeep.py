@@ -1,4 +1,4 @@
-"""What is done to a ledger after an emergency or a restore."""
+"""Repairs of a ledger after an emergency or a restore."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportedJournal:
-    """An emergency that the ledger has: its record, with outcomes as of `Result`; `deployed` is what is deployed now.
+    """An imported emergency: its record, with outcomes as in `Result`; `deployed` is what is deployed now.
 
-    `new`: it was imported now, and not before. `next` is what to type next.
+    `new`: it was imported by this call, not before. `next` is what to type next.
     """
 
     seen: RecordSeen
@@ -33,14 +33,14 @@ class ImportedJournal:
 
 @dataclass(frozen=True)
 class LedgerUpkeep:
-    """The ledger, once it is back."""
+    """Repairs of the ledger."""
 
     environment: Environment
 
     def import_journal(self, file: Path, *, although_moved: bool = False) -> ImportedJournal:
-        """Adopts the journal of an emergency; once: again, it only reports it.
+        """Imports the journal of an emergency; a second import only reports the first.
 
-        Raises `Refused` where it was changed, is another environment's, or where the aliases are not as it says,
+        Raises `Refused` if the file was changed, is another environment's, or if the aliases are not as it says,
         unless `although_moved`.
         """
         env = self.environment
@@ -57,8 +57,8 @@ class LedgerUpkeep:
             )
 
     def mend(self, reason: str) -> Mended:
-        """Restores from the archive what a restored or new table has lost. Raises `Refused` where the archive does
-        not continue it.
+        """Copies from the archive what a restored or new table has lost. Raises `Refused` if the archive does
+        not continue the table's entries.
         """
         env = self.environment
         with env.operation() as session:

@@ -26,13 +26,13 @@ def move(name: str, start: str = "4", to: str = "3", **more: Any) -> Move:
 @pytest.mark.parametrize(
     ("then", "now", "words"),
     [
-        ((move("a"),), (move("a", "5"),), "a was planned 4 → 3, and would be 5 → 3 now"),
+        ((move("a"),), (move("a", "5"),), "a was planned as 4 → 3, but is now 5 → 3"),
         (
             (move("a"),),
             (move("a", weights={"2": 0.25}),),
-            "a was planned 4 → 3, and would be 4 (25% to version 2) → 3 now",
+            "a was planned as 4 → 3, but is now 4 (25% to version 2) → 3",
         ),
-        ((move("a"),), (move("a", revision_id="r2"),), "a is not as it was planned"),
+        ((move("a"),), (move("a", revision_id="r2"),), "a has changed since it was planned"),
         ((move("a"), move("b")), (move("a"),), "b is no longer in the plan"),
         ((move("a"),), (move("a"), move("b")), "b is now 4 → 3, but was not planned"),
     ],

@@ -97,7 +97,7 @@ def test_a_protection_that_is_dropped_is_a_reason_though_nothing_else_changes(op
         ),
         pytest.param(
             {"ttl": [{"attribute_name": "gone_at", "enabled": True}]},
-            "its items would expire by gone_at",
+            "its items would expire by gone_at (time to live)",
             marks=pytest.mark.finding("S11"),
         ),
     ],

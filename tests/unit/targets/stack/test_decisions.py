@@ -147,7 +147,7 @@ def test_nobody_saws_off_the_branch_that_they_sit_on(one: ResourceChange) -> Non
     (refusal,) = refusals([one], (one.urn,), NAMES)
 
     assert "this tool needs it" in refusal.reason
-    assert refusal.remedy.startswith("--except 'urn:x'")
+    assert "--except 'urn:x'" in refusal.remedy
 
 
 @pytest.mark.finding("S10")
@@ -205,7 +205,7 @@ def test_data_is_not_kept_less_safe_until_the_resource_is_named(
     (refusal,) = weakenings([one], values, (), NAMES)
 
     assert why in refusal.reason
-    assert refusal.remedy == "--allow-destroy 'urn:x', if it may"
+    assert "--allow-destroy 'urn:x'" in refusal.remedy
     assert not weakenings([one], values, (one.urn,), NAMES)
     assert not weakenings([one], {one.urn: (safe | then, safe)} if "ttl" not in then else {}, (), NAMES)
 
