@@ -14,12 +14,12 @@ import typer
 from typer.core import TyperGroup
 
 from rollback import __version__
-from rollback.cli import verbosity, zsh_completion
+from rollback.cli import interrupts, verbosity, zsh_completion
 from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
 from rollback.cli.lazy import LazyCommand, meant
 from rollback.cli.output import asks_for_json
 from rollback.cli.verbosity import Debug, Quiet, Verbose
-from rollback.core.errors import Code, UsageError
+from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.core.sanitize import clean
 from rollback.core.stdio import to_nowhere, warn, write_out
 
@@ -319,6 +319,7 @@ def main() -> None:
     """Runs the command line; the exit codes are those of docs/reference/exit-codes.md."""
     # Imported modules are never garbage; `verb` enables the collector again after the imports.
     gc.disable()
+    interrupts.before_it_begins()
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
@@ -338,6 +339,10 @@ def main() -> None:
         code = error.exit_code
     except typer.Abort:
         code = 1
+    except RollbackError as error:
+        # Of a verb they are told by itself: this is the version that could not be written.
+        warn(error.what)
+        code = error.exit_code
     except OSError as error:
         # A verb reports its own write errors; what is left here is a help text.
         to_nowhere(sys.stdout)

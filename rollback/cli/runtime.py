@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from rollback.api import environment, events, failures, results
-from rollback.cli import known_names, options, output, run_log, verbosity
+from rollback.cli import interrupts, known_names, options, output, run_log, verbosity
 from rollback.core import deadline
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.model import messages
@@ -107,6 +107,7 @@ def answering(env: str | None, json: bool) -> Iterator[terminal.Terminal]:  # no
     """For a verb that needs no ledger: yields its terminal, and turns errors into exit codes."""
     with _logged(json) as (ui, log):
         try:
+            interrupts.begun()
             yield ui
             ui.end()
         except KeyboardInterrupt:
@@ -147,7 +148,7 @@ def _graceful(stop: threading.Event, ui: terminal.Terminal) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, interrupts.usual(handler))
 
 
 def preview_or_start(
@@ -170,8 +171,12 @@ def preview_or_start(
 
 
 def preview(ui: terminal.Terminal, plan: results.Plan) -> None:
-    """The last step of a verb that only plans. Raises `Refused` where a guard refuses the plan."""
+    """The last step of a verb that only plans. Raises `Refused` where a guard refuses the plan, and `RollbackError` where
+    the plan could not be written.
+    """
     plan.check()
+    if ui.unwritten is not None:
+        raise ui.unwritten
     if ui.json_output:
         ui.show("", documents.plan_document(plan.details))
     if plan.changes:

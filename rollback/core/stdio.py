@@ -38,7 +38,7 @@ def write_out(document: str, *, to_the_end: bool = True) -> None:
     raise RollbackError(
         f"The result could not be written to standard output: {why}.",
         code=Code.OUTPUT_UNWRITABLE,
-        next="Everything that was done is recorded; the status command shows it.",
+        changed="Everything that was done is recorded: `rollback status` shows it.",
     )
 
 

@@ -73,7 +73,9 @@ def _time(record: Record) -> Iterator[tuple[str, Text]]:
         return
     within = not record.rto_seconds or seconds <= record.rto_seconds
     budget = f" of {record.rto_seconds} s RTO" if within else f", over the RTO of {record.rto_seconds} s"
-    relief = "" if record.relieved_seconds is None else f", aliases moved after {record.relieved_seconds:.1f} s"
+    relief = (
+        "" if record.relieved_seconds is None else f", aliases moved after {record.relieved_seconds:.1f} s"
+    )
     # A standby waits by design: that is not waiting for an approval.
     waits = record.waited_seconds and not record.taken_by
     waited = f", {record.waited_seconds:.0f} s waiting" if waits else ""

@@ -73,6 +73,8 @@ class Terminal:
         self.quiet = False
         # True where standard output is for a program, or a shell.
         self.plans_beside = json_output
+        # The error that kept a plan from being written.
+        self.unwritten: RollbackError | None = None
         # While a question is open, a signal cancels it.
         self.asking = False
         self._progress: Progress | None = None
@@ -117,8 +119,12 @@ class Terminal:
     def planned(self, plan: Plan[Any]) -> None:
         if self.plans_beside:
             self.console.print(plan_view(plan), crop=False)
-        else:
+            return
+        try:
             self._print(plan_view(plan))
+        except RollbackError as error:
+            # A rollback goes on, and its result has the plan's changes; where there is none, `preview` raises it.
+            self.unwritten = error
 
     def notice(self, text_: str) -> None:
         if not self.quiet and not self._watching:
@@ -132,7 +138,8 @@ class Terminal:
                 command, _, comment = each.partition("  # ")
                 self.console.print(Command("", command, comment), crop=False)
             else:
-                self.console.print(text(each, "dim"))
+                # In a file a line is a line: it is searched for a request's id.
+                self.console.print(text(each, "dim"), soft_wrap=not self.console.is_terminal)
 
     def waiting(self, why: str, seconds: float) -> None:
         now = time.monotonic()

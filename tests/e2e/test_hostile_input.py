@@ -336,6 +336,8 @@ STREAMS: dict[str, tuple[str, int, str]] = {
     "a document that nobody reads": ('"$0" history --json --env dev | true; exit 1', 1, ""),
     "a document to a closed stream": ('"$0" history --json --env dev >&-', 1, "it is closed"),
     "a document to a full disk": ('"$0" history --json --env dev >/dev/full', 1, "No space left on device"),
+    "a plan to a full disk": ('"$0" lambda --dry-run --env dev >/dev/full', 1, "No space left on device"),
+    "the version to a full disk": ('"$0" --version >/dev/full', 1, "No space left on device"),
     "a help text to a full disk": ('"$0" --help >/dev/full', 1, "No space left on device"),
     "a view to a closed stream": ('"$0" status --env dev 2>&-', 0, ""),
     "a view to a full disk": ('"$0" status --env dev 2>/dev/full', 0, ""),

@@ -34,7 +34,11 @@ def summary(reported: ReportedRecord) -> str:
         if record.elapsed_seconds is None
         else f"{record.elapsed_seconds:.1f} s"
         + (f" of an RTO of {record.rto_seconds} s" if record.rto_seconds else "")
-        + ("" if record.relieved_seconds is None else f", aliases moved after {record.relieved_seconds:.1f} s")
+        + (
+            ""
+            if record.relieved_seconds is None
+            else f", aliases moved after {record.relieved_seconds:.1f} s"
+        )
     )
     facts = (
         *([("stack", record.stack)] if record.stack else []),

@@ -280,7 +280,10 @@ def _facts(reported: ReportedRecord) -> h.Element:
         ("taken by", _taken(record)),
         ("ended", _when(record.completed_at) if record.completed_at else ""),
         ("took", _took(record)),
-        ("aliases moved after", "" if record.relieved_seconds is None else f"{record.relieved_seconds:.1f} s"),
+        (
+            "aliases moved after",
+            "" if record.relieved_seconds is None else f"{record.relieved_seconds:.1f} s",
+        ),
         (
             "waited for approval" if record.approved_by else "waited",
             f"{record.waited_seconds:.0f} s" if record.waited_seconds and not record.taken_by else "",

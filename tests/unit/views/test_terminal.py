@@ -135,6 +135,19 @@ def test_with_json_what_was_left_empty_is_empty(capsys: pytest.CaptureFixture[st
     }
 
 
+@pytest.mark.parametrize(("is_terminal", "lines"), [(False, 1), (True, 2)])
+def test_what_is_logged_has_a_line_each_in_a_file_and_fits_a_terminal(is_terminal: bool, lines: int) -> None:
+    output = io.StringIO()
+    terminal = Terminal()
+    terminal.console = Console(
+        file=output, force_terminal=is_terminal, markup=False, highlight=False, emoji=False, width=60
+    )
+
+    terminal.detail("dynamodb DescribeTable 200 in 14 ms, request 1f137acf-f136-46e7-acbc-afca0b0e24b1")
+
+    assert len(output.getvalue().splitlines()) == lines
+
+
 def test_long_work_within_other_work_is_named_where_no_bar_is_shown_and_counted_apart() -> None:
     output = io.StringIO()
     terminal = Terminal()
