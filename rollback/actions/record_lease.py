@@ -33,7 +33,8 @@ _UNFINISHED = (Status.IN_PROGRESS, Status.FAILED)
 _TO_BEGIN = 30
 # The most minutes that credentials can have left at the start.
 _LONGEST = SESSION_HOURS * 60 - _TO_BEGIN
-_NOTHING_LEFT = "there is nothing to resume"
+# Why an ended record is none to resume, nor to abort.
+_NOTHING_TO = {Resumed: "there is nothing to resume", Aborting: "there is nothing to abort"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +211,7 @@ class RecordLeases:
                     next=f"rollback abort {rollback_id} --env {env}",
                 )
             opened = self.session.ledger.load(rollback_id)
-            only(opened.record, _UNFINISHED, _NOTHING_LEFT)
+            only(opened.record, _UNFINISHED, _NOTHING_TO[Aborting])
             record, event = give_up(self.session, opened, reason, lease)
         error = RollbackError(
             f"The plan of {rollback_id} is damaged: its changes could not be reverted.",
@@ -310,7 +311,7 @@ class RecordLeases:
         Raises `Refused` where it cannot be acted upon, or has ended.
         """
         opened, target, _ = self.opened(rollback_id)
-        only(opened.record, _UNFINISHED, _NOTHING_LEFT)
+        only(opened.record, _UNFINISHED, _NOTHING_TO[kind])
         if kind is Resumed:
             self.in_time(target)
         if opened.record.emergency and opened.record.status is Status.IN_PROGRESS and not opened.adopted:
@@ -323,7 +324,7 @@ class RecordLeases:
             timeline = self.session.ledger.timeline()
             opened, target, plan = self.trusted(rollback_id, timeline)
             lease.in_flight = opened.record.status is Status.IN_PROGRESS
-            only(opened.record, _UNFINISHED, _NOTHING_LEFT)
+            only(opened.record, _UNFINISHED, _NOTHING_TO[kind])
             if kind is Resumed:
                 self.approved_where_asked(opened)
             if opened.record.status is Status.FAILED:

@@ -26,6 +26,7 @@ from rollback.integrations.git import resolved
 from rollback.ledger.lease import ALIASES, RECORDING, HeldLeases
 from rollback.ledger.lease import STACK as STACK_LEASE
 from rollback.ledger.lease import TERRAFORM as TERRAFORM_LEASE
+from rollback.model.grouping import some, together
 from rollback.model.record import DeployedVersion
 from rollback.model.release import (
     STACK,
@@ -119,7 +120,7 @@ def record(
             if before.manifest_hash != release.manifest_hash:
                 raise Refused(
                     f"{version} is already recorded, with other function versions: "
-                    f"{', '.join(_differing(before.manifest, manifest)[:5])}.",
+                    f"{some(_differing(before.manifest, manifest))}.",
                     code=Code.RELEASE_EXISTS,
                     next="Record the new deployment under a new version.",
                 )
@@ -187,14 +188,17 @@ def adopt(
         finally:
             ui.finish()
         wrong = [
-            f"{name}: {len(versions) or 'no'} version{'s' if len(versions) != 1 else ''}"
+            (name, f"{len(versions) or 'no'} version{'s' if len(versions) != 1 else ''}")
             for name, versions in found.items()
             if len(versions) != 1
         ]
         if wrong:
             raise Refused(
                 "\n".join(
-                    [f"{version} cannot be adopted: a function needs exactly one such version.", *wrong[:20]]
+                    [
+                        f"{version} cannot be adopted: each function needs exactly one version with this description.",
+                        *together(wrong),
+                    ]
                 ),
                 code=Code.RELEASE_INCOMPLETE,
             )
@@ -262,7 +266,7 @@ def checked_commit(root: Path, commit: str) -> str:
     raise UsageError(
         f"{commit[:80]!a} is not a commit of this repository.",
         code=Code.UNKNOWN_COMMIT,
-        next="git rev-parse HEAD  # prints all 40 digits",
+        next="git fetch origin  # if the commit is newer than this clone\ngit log --oneline  # lists the commits",
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rollback.actions.context import Session
 from rollback.aws.functions import observe
-from rollback.core.errors import Code, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git
 from rollback.model.release import PREVIOUS, STACK, TERRAFORM, Release, Timeline, label, previous
 from rollback.model.release_diff import CommitChange, Difference, Side, compare
@@ -42,7 +42,15 @@ def _side(session: Session, timeline: Timeline, name: str) -> Side:
             else replace(recorded, name=name, functions=_live(session), release="")
         )
     if name == PREVIOUS:
-        found = previous(timeline, services, session.ledger.quarantines(), allow_below=True)
+        try:
+            found = previous(timeline, services, session.ledger.quarantines(), allow_below=True)
+        except Refused as error:
+            env = session.environment
+            error.next = (
+                f"rollback release list --env {env}  # what there is\n"
+                f"rollback diff V deployed --env {env}  # from release V"
+            )
+            raise
         return _of_services(session, timeline, name, found)
     release = _release(session, timeline, name)
     return Side(name=name, functions=_manifest(release), commits=_commits(release), release=name)

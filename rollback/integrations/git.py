@@ -329,7 +329,10 @@ def _must_be_a_checkout(root: Path) -> None:
 def _where_else(root: Path, branch: str) -> str:
     if is_shallow(root):
         return "git fetch --unshallow"
-    return f"git fetch origin {branch}  # if the commit is newer than this clone\ngit log --oneline {branch}  # lists the commits"
+    return (
+        f"git fetch origin {branch}  # if the commit is newer than this clone\n"
+        f"git log --oneline {branch}  # lists the commits"
+    )
 
 
 def _last(text: str) -> str:

@@ -42,7 +42,7 @@ class Commands:
             undo=f"{verb} --undo {path}",
             verify=f"{verb} --resume {path}",
             another=verb,
-            show=f"{verb}, with --except for what does not go, or --to another release.",
+            show=f"{verb}  # with --except for what does not go, or --to another release",
             place=str(path),
             ledger=False,
         )

@@ -188,6 +188,8 @@ def not_verified(
 ) -> VerificationFailed:
     """The error for a plan that was applied, but whose verification failed."""
     then = next_for(record, do, way_back=way_back(plan))
+    services = getattr(plan.request, "services", ())
+    older = " ".join([do.another, *([f"--services {','.join(services)}"] if services else [])])
     if not plan.targets:  # a prune
         return VerificationFailed(
             f"Done, but verification failed: {unhealthy(checks)}.",
@@ -199,7 +201,7 @@ def not_verified(
         code=Code.VERIFICATION_FAILED,
         changed=f"{plan.from_version} is quarantined anyway." if plan.quarantines and do.ledger else "",
         # Below a floor there is no older target.
-        next=then if record.below else f"{then}\n{do.another}  # to an older one",
+        next=then if record.below else f"{then}\n{older}  # to an older one",
     )
 
 

@@ -156,7 +156,7 @@ def _targets(
     if entry is None:
         known = list(dict.fromkeys(entry.version for entry in timeline if entry.is_release))
         raise UsageError(
-            f"No release {request.release!r} is recorded.",
+            f"No release {request.release!r} is recorded in {ledger.environment}.",
             code=Code.UNKNOWN_RELEASE,
             next=f"rollback release list --env {ledger.environment}  # recorded: {', '.join(known[:10]) or 'none'}",
         )
@@ -167,12 +167,13 @@ def _targets(
         )
     quarantines = {item.service: item for item in quarantined if item.version == request.release}
     quarantined_for = [service for service in services if service in quarantines]
+    # Lifting it as a whole lifts no more than these where no other service has it quarantined.
+    some = "" if len(quarantined_for) == len(quarantines) else f" --services {','.join(quarantined_for)}"
     refusals = [
         Refusal(
             subject=service,
             reason=f"{request.release} is quarantined: {quarantines[service].reason}",
-            remedy=f"rollback release lift {request.release} --services {','.join(quarantined_for)} --env "
-            f'{ledger.environment} --reason "…"',
+            remedy=f'rollback release lift {request.release}{some} --env {ledger.environment} --reason "…"',
         )
         for service in quarantined_for
     ]

@@ -582,7 +582,17 @@ def test_a_quarantined_target_is_refused_with_the_way_to_lift_it(world: World) -
     with pytest.raises(Refused) as raised:
         world.begin(to="v1.2.0")
 
-    assert raised.value.next == 'rollback release lift v1.2.0 --services teams,roles --env dev --reason "…"'
+    assert raised.value.next == 'rollback release lift v1.2.0 --env dev --reason "…"'
+
+
+def test_of_a_target_that_others_have_quarantined_too_only_what_is_asked_for_is_lifted(world: World) -> None:
+    world.story()
+    world.begin()
+
+    with pytest.raises(Refused) as raised:
+        world.begin(to="v1.2.0", services=("teams",))
+
+    assert raised.value.next == 'rollback release lift v1.2.0 --services teams --env dev --reason "…"'
 
 
 # -- recording ---------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rollback.actions.release_diff import difference
-from rollback.core.errors import Code, UsageError
+from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.release_diff import Difference
+from rollback.views.json_output import commands
 from tests.coded import coded
 from tests.doubles.world import World
 
@@ -61,3 +62,16 @@ def test_a_release_that_nobody_recorded_is_named(world: World) -> None:
 
     with pytest.raises(UsageError, match=r"v9\.9\.9", check=coded(Code.UNKNOWN_RELEASE)):
         difference(world.session(), "v9.9.9", "deployed")
+
+
+def test_where_there_is_no_previous_one_what_is_offered_is_a_diff(world: World) -> None:
+    world.release("v1.0.0")
+    world.record("v1.0.0")
+
+    with pytest.raises(Refused, check=coded(Code.NO_PREVIOUS)) as error:
+        difference(world.session(), "previous", "deployed")
+
+    assert commands(error.value.next) == [
+        "rollback release list --env dev",
+        "rollback diff V deployed --env dev",
+    ]

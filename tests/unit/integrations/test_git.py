@@ -13,6 +13,7 @@ import pytest
 from rollback.actions.record_release import checked_commit
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations import git as commits
+from rollback.views.json_output import commands as typed
 from tests.coded import coded
 
 Git = Callable[..., str]
@@ -64,8 +65,9 @@ def test_head_a_branch_and_a_tag_name_the_commit_that_was_deployed(root: Path, g
 
     assert [checked_commit(root, name) for name in ("HEAD", "main", sha[:7], sha)] == [sha] * 4
     assert checked_commit(root, "v1") == git("rev-parse", "v1^{commit}")
-    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_COMMIT)):
+    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_COMMIT)) as error:
         checked_commit(root, "--all")
+    assert typed(error.value.next) == ["git fetch origin", "git log --oneline"]
 
 
 def test_files_are_committed_where_the_last_commit_has_them_as_they_are(root: Path, git: Git) -> None:
@@ -84,8 +86,9 @@ def test_files_are_committed_where_the_last_commit_has_them_as_they_are(root: Pa
 def test_what_is_no_commit_is_reported(root: Path, git: Git, wanted: str) -> None:
     git("status")
 
-    with pytest.raises(UsageError, match="There is no commit", check=coded(Code.UNKNOWN_COMMIT)):
+    with pytest.raises(UsageError, match="There is no commit", check=coded(Code.UNKNOWN_COMMIT)) as error:
         commits.find(root, wanted, "main")
+    assert typed(error.value.next) == ["git fetch origin main", "git log --oneline main"]
 
 
 def test_a_commit_beside_the_protected_branch_is_refused(root: Path, git: Git) -> None:

@@ -20,7 +20,7 @@ from rollback.model.kind import Kind
 from rollback.model.messages import not_verified
 from rollback.model.record import Approval, Check, Record, Status
 from rollback.model.release import TERRAFORM, Freeze
-from rollback.model.request import TerraformRequest
+from rollback.model.request import AliasesRequest, TerraformRequest
 from rollback.model.situation import (
     FunctionSeen,
     LeaseSeen,
@@ -32,6 +32,7 @@ from rollback.model.situation import (
     State,
     life,
 )
+from rollback.views.json_output import commands
 from tests.doubles.records import a_plan, a_record
 
 ALICE, BOB = Actor(role="rollback", person="alice"), Actor(role="approver", person="bob")
@@ -602,6 +603,16 @@ def test_nothing_older_is_offered_where_the_target_was_below_a_floor(below: str,
     error = not_verified(plan, ended, UNHEALTHY, Commands.in_ledger("R1", "dev", "lambda"))
 
     assert sum("rollback lambda --env" in line for line in error.next.splitlines()) == lines - 1
+
+
+def test_what_is_offered_instead_is_of_the_services_that_were_rolled_back() -> None:
+    """Of an environment that is mixed others may have nothing older, and all would be refused."""
+    ended = replace(RECORD, kind=Kind.ALIASES, status=FAILED, verification=UNHEALTHY)
+    plan: Any = a_plan(request=AliasesRequest(services=("teams",)))
+
+    error = not_verified(plan, ended, UNHEALTHY, Commands.in_ledger("R1", "dev", "lambda"))
+
+    assert 'rollback lambda --env dev --reason "…" --services teams' in commands(error.next)
 
 
 # -- whether a holder lives ------------------------------------------------------------------------------------
