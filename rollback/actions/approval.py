@@ -146,7 +146,8 @@ def approve(record: Record, digest: str, by: Actor, settings: Settings, now: dat
         )
     if not is_digest_of(digest, record.digest):
         raise Refused(
-            "The digest is not that of this plan.",
+            "The digest is not that of this plan."
+            + (f" Type at least its first {MIN_DIGEST} digits." if len(digest) < MIN_DIGEST else ""),
             code=Code.DIGEST_MISMATCH,
             next=f"rollback show {record.rollback_id} --env {record.environment}  # read the plan first",
         )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from rollback.actions.context import Session
 from rollback.core.errors import Code, Refused, UsageError
+from rollback.model.grouping import together
 from rollback.model.messages import checked_reason
 from rollback.model.release import Entry, Quarantine, Timeline, checked_version
 
@@ -52,7 +53,10 @@ def covering(session: Session, commit: str) -> list[Quarantine]:
 def why(quarantines: Sequence[Quarantine]) -> str:
     """What is quarantined, and why."""
     return "; ".join(
-        f"{item.service.removeprefix('@')}: {item.reason} ({_short(item.version)})" for item in quarantines
+        together(
+            (item.service.removeprefix("@"), f"{item.reason} ({_short(item.version)})")
+            for item in quarantines
+        )
     )
 
 

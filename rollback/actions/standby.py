@@ -11,6 +11,7 @@ from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.stored_record import Opened
 from rollback.model import standby
 from rollback.model.events import Expired
+from rollback.model.grouping import some
 from rollback.model.plan import Plan
 from rollback.model.record import Record, Status, now_iso
 from rollback.model.release import Entry, Timeline
@@ -48,7 +49,9 @@ def deployed_release(session: Session, timeline: Timeline, release: str = "") ->
         raise Refused(
             f"{entry.version} is the newest release, but "
             + (
-                f"{', '.join(elsewhere[:5])} is at another release." if elsewhere else f"{release} was given."
+                f"{some(elsewhere)} {'is' if len(elsewhere) == 1 else 'are'} at another release."
+                if elsewhere
+                else f"{release} was given."
             ),
             code=Code.CHANGED_BY_OTHERS,
             next=f"rollback status --env {session.environment}",

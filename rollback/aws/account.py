@@ -29,6 +29,7 @@ from rollback.aws.pacing import THROTTLES, Throttles, paced
 from rollback.aws.session_end import ends
 from rollback.config.settings import Settings
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.core.secrets import masker
 from rollback.core.thread_pool import WORKERS, Pool, workers
 from rollback.model.identity import Actor
 
@@ -237,7 +238,8 @@ def explained(doing: str, *, before: bool = False) -> Iterator[None]:
     except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         endpoint = os.environ.get("AWS_ENDPOINT_URL") or "AWS"
         raise kind(
-            f"No response from {endpoint} while {doing}: {_short(error)}",
+            # An address may contain a password.
+            masker({})(f"No response from {endpoint} while {doing}: {_short(error)}"),
             code=Code.AWS_UNREACHABLE,
             next="Check the network"
             + (" and AWS_ENDPOINT_URL (make up starts the local account)." if endpoint != "AWS" else "."),
@@ -310,7 +312,7 @@ def _client_error(error: exceptions.ClientError, doing: str, kind: type[Rollback
 
 
 def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:300]
+    return " ".join(str(error).split())[:300]
 
 
 def _actor(arn: str) -> Actor:

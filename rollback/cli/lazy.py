@@ -103,12 +103,23 @@ def described(parameter: Any, ctx: Any) -> tuple[str, str]:
     return name.replace("<", "").replace(">", ""), line
 
 
+# Of what Pydantic says of a value, by which typer reads options: https://docs.pydantic.dev/latest/errors/validation_errors/
+_PLAINLY = (
+    (re.compile(r"Value error, "), ""),
+    (re.compile(r"Input should be greater than or equal to "), "it must be at least "),
+    (re.compile(r"Input should be less than or equal to "), "it must be at most "),
+    (re.compile(r"Input should be a valid integer.*"), "it must be a number"),
+)
+
+
 @contextmanager
 def meant(ctx: Any, otherwise: str = "") -> Iterator[None]:
-    """Adds a suggestion, or `otherwise`, to the error for an unknown option."""
+    """Adds a suggestion, or `otherwise`, to the error for an unknown option, and explains a wrong value in plain words."""
     try:
         yield
     except typer.TyperException as error:
+        for theirs, plain in _PLAINLY:
+            error.message = theirs.sub(plain, error.message)
         # Only the error for an unknown option has this attribute; typer does not export its class.
         if hasattr(error, "possibilities"):
             options = [name for one in ctx.command.params for name in one.opts]

@@ -107,35 +107,37 @@ ConfirmDead = Annotated[
 Commit = Annotated[str, typer.Option("--commit", metavar="COMMIT", help="The commit that was deployed.")]
 
 
-def minutes_in(duration: str) -> int:
-    """`45m`, `2h` or `1h30m` in minutes. Raises `UsageError` for anything else."""
+# The longest duration: hours have at most three digits, minutes five, seconds six.
+_LONGEST = "at most 999h"
+
+
+def minutes_in(duration: str, option: str) -> int:
+    """`45m`, `2h` or `1h30m` in minutes. Raises `UsageError`, which names the `option`, for anything else."""
     found = re.fullmatch(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?", duration.strip())
     if not found or not any(found.groups()):
         raise UsageError(
-            f"{duration[:40]!a} is not a duration such as 45m, 2h or 1h30m.",
+            f"{option}: {duration[:40]!a} is not a duration such as 45m, 2h or 1h30m, {_LONGEST}.",
             code=Code.OPTION_INVALID,
-            next="45m",
         )
     hours, minutes = (int(part or 0) for part in found.groups())
     return hours * 60 + minutes
 
 
-def seconds_in(duration: str) -> int:
-    """`90s`, `10m` or `1h30m` in seconds. Raises `UsageError` for anything else."""
+def seconds_in(duration: str, option: str = "--timeout") -> int:
+    """`90s`, `10m` or `1h30m` in seconds. Raises `UsageError`, which names the `option`, for anything else."""
     found = re.fullmatch(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s)?", duration.strip())
     hours, minutes, seconds = (int(part or 0) for part in (found.groups() if found else (0, 0, 0)))
     if not (total := hours * 3600 + minutes * 60 + seconds):
         raise UsageError(
-            f"{duration[:40]!a} is not a duration such as 90s, 10m or 1h30m.",
+            f"{option}: {duration[:40]!a} is not a duration such as 90s, 10m or 1h30m, {_LONGEST}.",
             code=Code.OPTION_INVALID,
-            next="10m",
         )
     return total
 
 
-def minutes_if(duration: str) -> int:
+def minutes_if(duration: str, option: str = "--wait") -> int:
     """`minutes_in` for an option that may be left out; then 0."""
-    return minutes_in(duration) if duration else 0
+    return minutes_in(duration, option) if duration else 0
 
 
 def names_in(services: str) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ def needed_releases(
         newest = [version for version in recorded if version not in quarantined][:keep]
         needed = {version: f"release {version}" for version in newest}
         if deployed := timeline.all_deployed.get(service):
-            needed[deployed] = f"{deployed} stands"
+            needed[deployed] = f"{deployed} is deployed"
         try:
             before = previous(timeline, [service], quarantines, allow_below=True)[service]
         except Refused:

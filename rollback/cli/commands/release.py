@@ -54,7 +54,7 @@ def record(
 ) -> None:
     """Record what is deployed as a release, after a deployment."""
     with verb(env, json) as (opened, ui):
-        minutes = minutes_if(standby)
+        minutes = minutes_if(standby, "--standby")
         recorded = opened.releases.record(
             version,
             commit=commit,

@@ -22,7 +22,7 @@ def prepare(
 ) -> None:
     """Plan the rollback of the newest release in advance, so that it can be taken in seconds."""
     with verb(env, json) as (opened, ui):
-        minutes = minutes_in(for_)
+        minutes = minutes_in(for_, "--for")
         end(ui, lambda: opened.standby.prepare(minutes=minutes))
 
 
@@ -61,7 +61,7 @@ def watch(
     """Watch a release's alarms, and take the standby if one goes off: exit 4 if so."""
     with verb(env, json, timeout) as (opened, ui):
         try:
-            watched = opened.standby.watch(version, minutes=minutes_if(bake))
+            watched = opened.standby.watch(version, minutes=minutes_if(bake, "--bake"))
         except RollbackError as error:
             if error.result is not None:
                 shown(ui, error.result)

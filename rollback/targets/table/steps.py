@@ -134,12 +134,15 @@ Doing = Mapping[str, Callable[[TableStep, Journal], Mapping[str, Any]]]
 
 
 def known(settings: Settings, table: str) -> str:
-    """Returns `table` if it may be restored. Raises `UsageError` otherwise."""
+    """The full name of `table`, given so or as an entry of the settings, if it may be restored. Raises `UsageError`
+    otherwise.
+    """
     if not settings.tables:
         raise UsageError(
             f"{settings.environment} has no table that can be restored (setting `tables`).",
             code=Code.NOT_CONFIGURED,
         )
+    table = settings.tables.get(table, table)
     if table not in settings.restorable:
         raise UsageError(
             f"{table[:80]!a} is not in the setting `tables`, so it cannot be restored.",

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from rollback.actions.lifecycle import Lifecycle
+from rollback.actions.quarantine import why
 from rollback.actions.record_details import RecordDetails, details
 from rollback.core.errors import Code, Refused
 from rollback.model.messages import several
@@ -18,6 +19,7 @@ from rollback.model.release import previous
 from rollback.targets.base import Failure
 from rollback.views.documents import details_document
 from rollback.views.records import opened_view
+from tests.coded import coded
 from tests.doubles.world import Quiet, World
 
 
@@ -31,6 +33,24 @@ def both(found: RecordDetails) -> tuple[str, dict[str, Any]]:
     output = io.StringIO()
     Console(file=output, width=120).print(opened_view(found))
     return output.getvalue(), details_document(found)
+
+
+def test_an_abort_of_what_has_ended_is_told_that_there_is_nothing_to_abort(world: World) -> None:
+    world.story()
+    done = world.begin()
+    assert done.record is not None
+
+    with pytest.raises(Refused, match="nothing to abort", check=coded(Code.WRONG_STATUS)):
+        world.flow().abort(done.record.rollback_id, "no")
+    with pytest.raises(Refused, match="nothing to resume", check=coded(Code.WRONG_STATUS)):
+        world.flow().resume(done.record.rollback_id)
+
+
+def test_the_same_quarantine_of_several_services_is_one_sentence(world: World) -> None:
+    world.story()
+    world.begin()
+
+    assert why(world.session().ledger.quarantines()) == "roles, teams: it went bad (v1.2.0)"
 
 
 @pytest.mark.finding("F7")

@@ -102,6 +102,21 @@ def test_a_local_endpoint_that_does_not_answer_is_named(monkeypatch: pytest.Monk
     assert "make up" in message.next
 
 
+def test_a_password_in_an_endpoint_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://alice:hunter22@127.0.0.1:1")
+
+    message = answer(no_answer())
+
+    assert "127.0.0.1:1" in message.what
+    assert "hunter22" not in message.what
+
+
+def test_what_botocore_says_in_two_lines_is_shown_in_one() -> None:
+    error = exceptions.ParamValidationError(report='Invalid bucket name "a@b"')
+
+    assert answer(error).what.endswith('Invalid bucket name "a@b"')
+
+
 @pytest.mark.parametrize(
     ("status", "attempts", "refused"),
     [(400, 0, True), (403, 0, True), (403, 1, False), (429, 0, False), (408, 0, False), (500, 0, False)],

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from rollback.cli import output
 from rollback.cli.app import ELSEWHERE, VERBS, app
 from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
-from rollback.cli.options import names_in, seconds_in
+from rollback.cli.options import minutes_if, names_in, seconds_in
 from rollback.cli.output import Json, with_output
 from rollback.cli.verbosity import chosen
 from rollback.core.errors import Code, UsageError
@@ -248,6 +248,38 @@ def test_with_json_wrong_usage_is_json_too(arguments: list[str], project: Path) 
     assert error["changed"] == "Nothing was changed."
 
 
+# A module's code is about to be executed: https://docs.python.org/3/library/audit_events.html
+_INTERRUPTED = """
+import os, signal, sys
+module = sys.argv.pop(1)
+def hear(event, given):
+    if event == "exec" and given[0].co_filename.endswith(module):
+        os.kill(os.getpid(), signal.SIGINT)
+from rollback.cli.app import main
+sys.addaudithook(hear)
+main()
+"""
+
+
+@pytest.mark.finding("U12")
+@pytest.mark.parametrize(
+    "module", ["cli/commands/status.py", "rollback/api/events.py", "config/settings.py", "views/terminal.py"]
+)
+def test_ctrl_c_while_a_verb_is_still_being_imported_ends_it_without_a_traceback(
+    project: Path, module: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED, module, "status", "--env", "dev"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (130, ""), done.stderr
+    assert done.stderr == "Stopped. Nothing was changed.\n"
+
+
 @pytest.mark.finding("U12")
 @pytest.mark.parametrize(
     "asked", [["--json"], ["-o", "json"], ["--output", "json"], ["--output=json"], ["-ojson"]]
@@ -462,6 +494,17 @@ def test_what_is_the_value_of_an_option_is_none_of_them(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments", [["--limit", "0"], ["--limit", "many"], ["--kind", "moon"]], ids=" ".join
+)
+def test_a_value_that_is_not_allowed_is_explained_in_plain_words(project: Path, arguments: list[str]) -> None:
+    run = CliRunner().invoke(app, ["history", "--env", "dev", *arguments])
+
+    assert run.exit_code == 2
+    assert arguments[0] in run.output
+    assert not re.search("Value error|Input should", run.output)
+
+
+@pytest.mark.parametrize(
     ("typed", "seconds"), [("90s", 90), ("10m", 600), ("1h", 3600), ("1h30m", 5400), (" 1m1s ", 61)]
 )
 def test_a_timeout_is_a_time(typed: str, seconds: int) -> None:
@@ -473,3 +516,11 @@ def test_what_is_no_timeout_is_wrong_usage(project: Path, typed: str) -> None:
     run = CliRunner().invoke(app, ["verify", "--env", "dev", "--timeout", typed])
 
     assert (run.exit_code, "[OPTION_INVALID]" in run.output) == (2, True)
+    assert "--timeout: " in run.output
+    assert "next:" not in run.output, "a time is no command"
+
+
+@pytest.mark.parametrize("option", ["--wait", "--for", "--standby", "--bake"])
+def test_the_option_that_has_no_time_is_named(option: str) -> None:
+    with pytest.raises(UsageError, match=f"^{option}: "):
+        minutes_if("soon", option)

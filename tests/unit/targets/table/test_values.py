@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rollback.aws.point_in_time import Window
 from rollback.aws.rate_limit import Budget
 from rollback.core.errors import Code, UsageError
-from rollback.targets.table import attribute_json, loss_report, restore_time
+from rollback.targets.table import attribute_json, loss_report, restore_time, steps
 from rollback.targets.table.comparison import (
     DIFFERENT,
     EXPIRED,
@@ -38,6 +38,7 @@ from rollback.targets.table.copy_back import (
 from rollback.targets.table.steps import within
 from rollback.targets.table.table_settings import TableSettings, missing, named
 from tests.coded import coded
+from tests.doubles.world import settings as of_dev
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 WINDOW = Window(earliest=NOW - timedelta(days=35), latest=NOW - timedelta(minutes=5))
@@ -45,6 +46,14 @@ FREE = Budget(rate=float("inf"))
 
 
 # -- time ----------------------------------------------------------------------------------------------------
+
+
+def test_a_table_is_named_by_its_entry_in_the_settings_or_in_full() -> None:
+    full = "acme-dev-ddb-access-management"
+
+    assert [steps.known(of_dev(), name) for name in ("ddb-access-management", full)] == [full] * 2
+    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_TABLE)):
+        steps.known(of_dev(), "access-management")
 
 
 @pytest.mark.parametrize(
