@@ -36,6 +36,11 @@ def asks_for_json(arguments: Sequence[str]) -> bool:
     )
 
 
+def verb_typed(arguments: Sequence[str]) -> str:
+    """The verb that is typed, or its group: options before it have no values. Empty where there is none. Pure."""
+    return next((one for one in arguments if not one.startswith("-")), "")
+
+
 def to_carry_out(arguments: Sequence[str]) -> str:
     """What to type so that what `--dry-run` has shown is done: the same line without it, and with a reason. Pure."""
     kept: list[str] = []

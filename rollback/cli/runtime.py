@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from rollback.api import environment, events, failures, results
-from rollback.cli import interrupts, known_names, options, output, run_log, verbosity
+from rollback.cli import interrupts, known_names, options, output, roles, run_log, verbosity
 from rollback.core import deadline
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.model import messages
@@ -94,7 +94,7 @@ def _opened(
     except (typer.Exit, typer.Abort, typer.TyperException):
         raise
     except Exception as error:  # noqa: BLE001 - the last resort: nobody on call reads a traceback
-        raise typer.Exit(_shown_error(error, env, ui, log)) from None
+        raise typer.Exit(_shown_error(error, env, ui, log, opened)) from None
 
 
 def _ended(opened: environment.Environment | None) -> StoppedAtOnce:
@@ -118,9 +118,17 @@ def answering(env: str | None, json: bool) -> Iterator[terminal.Terminal]:  # no
             raise typer.Exit(_shown_error(error, env, ui, log)) from None
 
 
-def _shown_error(error: Exception, env: str | None, ui: terminal.Terminal, log: run_log.RunLog) -> int:
+def _shown_error(
+    error: Exception,
+    env: str | None,
+    ui: terminal.Terminal,
+    log: run_log.RunLog,
+    opened: environment.Environment | None = None,
+) -> int:
     """Shows how a verb failed, and logs it; its exit code."""
     ours = failures.in_our_words(error, env or "ENVIRONMENT")
+    if opened is not None:
+        roles.role_named(ours, output.verb_typed(sys.argv[1:]), opened.settings, opened.caller)
     unexpected = ours.code is Code.UNEXPECTED
     log.failed(ours, error if unexpected else None)
     if unexpected and log.path is not None:

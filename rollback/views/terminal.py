@@ -336,7 +336,11 @@ class Terminal:
         # The code goes beside the message if it fits, without changing where the message wraps.
         beside = head.cell_len + len(f"{mark}  {code}") <= self.console.width
         self.console.print(hanging(mark, head.append(f" {code}", "dim") if beside else head, style))
-        below = [*map(text, rest), *([] if beside else [text(code, "dim")]), *map(text, lines(error.changed))]
+        below = [
+            *map(text, rest),
+            *([] if beside else [text(code, "dim")]),
+            *(map(text, lines(error.changed)) if error.changed else ()),
+        ]
         for each in below:
             self.console.print(hanging(" ", each))
         if error.next:
