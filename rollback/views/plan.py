@@ -39,7 +39,7 @@ def plan_view(plan: Plan[Any]) -> RenderableType:
     several = parts(plan)
     doomed = plan.infrastructure.get(DELETE, 0) if isinstance(next(iter(plan.steps), None), Doomed) else 0
     count = f"{doomed} to delete" if doomed else f"{len(plan.changing)} to change"
-    again = Text.assemble((plan.environment, "bold"), "  ", _change_line(plan, count)[_MARGIN:])
+    again = Text.assemble((plan.environment, "bold"), "  ", _change(plan, count))
     if several:
         bodies = [
             line for kind, part in several.items() for line in (text(kind, "bold"), *_body(part), Text())
@@ -62,9 +62,13 @@ def _body(plan: Plan[Any]) -> list[RenderableType]:
     return [_change_line(plan, ""), Text(), *lines]
 
 
-def _change_line(plan: Plan[Any], summary: str) -> Text:
+def _change_line(plan: Plan[Any], summary: str) -> RenderableType:
+    return hanging(" " * (_MARGIN - 1), _change(plan, summary))
+
+
+def _change(plan: Plan[Any], summary: str) -> Text:
+    """From where to where, and what that changes."""
     return Text.assemble(
-        " " * _MARGIN,
         text(plan.from_version or "unknown", "red"),
         " → ",
         text(plan.to_version, "green"),
