@@ -1,1 +1,1 @@
-"""`python -m demo`: the whole story on a local account, each claim checked as it is made."""
+"""`python -m demo`: a demonstration on a local account; every claim is checked when it is shown."""

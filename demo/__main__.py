@@ -1,4 +1,4 @@
-"""Sets up what the story needs, plays it, and takes down what it started, however it ends."""
+"""Sets up the demo, runs it, and stops everything that it started, however it ends."""
 
 from __future__ import annotations
 
@@ -28,54 +28,52 @@ from localaws.shell import tools
 from rollback.core.errors import RollbackError
 
 FOLDER = LOCAL / "demo"
-# What to do by hand after it.
+# What to try after the demo.
 HINTS = (
-    (f"open {os.path.relpath(FOLDER / REPORT, os.curdir)}", "what happened, as one page"),
-    ("make up", "a local account to play with, and how to point a shell at it"),
-    (".venv/bin/rollback --help", "the verbs"),
-    ("less docs/getting-started.md", "how to run it on a real account"),
-    ("make test", "the same and everything that can go wrong, tested"),
+    (f"open {os.path.relpath(FOLDER / REPORT, os.curdir)}", "the report of the demo"),
+    ("make up", "start a local account, and print how to use it in a shell"),
+    (".venv/bin/rollback --help", "all commands"),
+    ("less docs/getting-started.md", "how to use it in a real account"),
+    ("make test", "the tests, failures included"),
 )
 _FAILED, _INTERRUPTED = 1, 130
-_BUILT = 5.0  # seconds; finding it takes none
+_BUILT = 5.0  # seconds; faster means that it was already there
 
 
 def main() -> int:
-    """0 if every claim held, 1 if one did not, 130 if somebody ended it."""
+    """0 if every claim held, 1 if one did not, 130 if it was interrupted."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _as_ctrl_c)
     stage = DemoStage()
     begun = time.monotonic()
     try:
         with locked(
-            LOCAL / "demo.lock", waiting=lambda: stage.narrate("Another demo runs here; waiting for it.")
+            LOCAL / "demo.lock", waiting=lambda: stage.narrate("Waiting for another demo in this checkout.")
         ):
             play, hints = (_stranger, HINTS[1:]) if "stranger" in sys.argv[1:] else (_play, HINTS)
             play(stage)
     except KeyboardInterrupt:
-        stage.failed(f"Ended after {time.monotonic() - begun:.0f} s. The demo's account is stopped.")
+        stage.failed(f"Interrupted after {time.monotonic() - begun:.0f} s. The demo's account was stopped.")
         return _INTERRUPTED
     except ClaimError as error:
-        stage.failed(
-            f"The demo failed in {stage.where}.", str(error), f"What it left is in {_shown(FOLDER)}."
-        )
+        stage.failed(f"The demo failed in {stage.where}.", str(error), f"Its files are in {_shown(FOLDER)}.")
         return _FAILED
-    except BrokenPipeError:  # the reader is gone: there is nobody to tell
+    except BrokenPipeError:  # the reader has closed the pipe: nothing more can be printed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
     except (LocalError, RollbackError, OSError) as error:
-        stage.failed(f"The demo could not go on in {stage.where}.", f"{type(error).__name__}: {error}")
+        stage.failed(f"The demo stopped in {stage.where}.", f"{type(error).__name__}: {error}")
         return _FAILED
     _summary(stage, time.monotonic() - begun, hints)
     return 0
 
 
 def _play(stage: DemoStage) -> None:
-    """The story; the account that it plays on ends with it."""
+    """Runs the demo, and stops its account at the end."""
     stage.opening(
-        "One command rolls a bad release back",
-        "Eleven chapters on an AWS account that lives on this machine: its own Lambda functions, which really "
-        "run, and its own IAM, which really refuses. Nothing outside this folder is touched.",
+        "One command rolls back a bad release",
+        "Eleven chapters on a local AWS account on this machine: its Lambda functions really "
+        "run, and its IAM really denies. Nothing outside this folder is changed.",
     )
     stage.chapter("A bare account becomes an environment")
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -84,8 +82,8 @@ def _play(stage: DemoStage) -> None:
     checkout(work)
     changed = dirty(ROOT)
     if changed:
-        files = "1 file is" if changed == 1 else f"{changed} files are"
-        stage.note(f"{files} not committed: the demo plays the last commit, without what you changed since.")
+        files = "1 file has" if changed == 1 else f"{changed} files have"
+        stage.note(f"{files} uncommitted changes: the demo runs the last commit, without them.")
     progress = BuildProgress(sys.stdout)
     try:
         begun = time.monotonic()
@@ -93,26 +91,30 @@ def _play(stage: DemoStage) -> None:
         emulator = server.start(FOLDER / "state", auth=True, log=FOLDER / "account.log", progress=progress)
     finally:
         progress.done()
-    how = f"built in {seconds:.0f} s, once a machine" if seconds > _BUILT else "which was there"
+    how = (
+        f"built in {seconds:.0f} s, once for each machine"
+        if seconds > _BUILT
+        else "which was already installed"
+    )
     stage.narrate(f"The engine is {engine}, {how}.")
     try:
         story.play(World(stage=stage, emulator=emulator, work=work, folder=FOLDER))
     finally:
-        # A second Ctrl-C must not leave the account behind.
+        # A second Ctrl-C must not leave the account running.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         server.stop(emulator)
         signal.signal(signal.SIGINT, before)
 
 
 def _stranger(stage: DemoStage) -> None:
-    """The story of another company's account, which ends with it."""
+    """Runs the demo of another company's account, and stops the account at the end."""
     stage.opening(
-        "Any team's functions: install it, point it at an account, go",
-        "Another company's accounts on this machine: functions that CloudFormation deployed under SAM's names, and people "
-        "who come by IAM Identity Center. Nothing is edited by hand.",
+        "Any team's functions: install the command, run init, roll back",
+        "Another company's accounts on this machine: functions deployed by CloudFormation with SAM's names, and people "
+        "who use IAM Identity Center. Nothing is edited by hand.",
     )
-    stage.chapter("Somebody else's accounts, an empty folder, and the wheel")
-    # Outside of this repository, in whose folders its own settings would be found.
+    stage.chapter("Another company's accounts, an empty folder, and the wheel")
+    # Outside this repository, where this repository's settings would be found.
     folder = Path(tempfile.mkdtemp(prefix="another-company-"))
     progress = BuildProgress(sys.stdout)
     try:
@@ -125,7 +127,7 @@ def _stranger(stage: DemoStage) -> None:
             stranger.install(folder)
             stranger.play(stage, emulator, folder)
         finally:
-            # A second Ctrl-C must not leave the accounts behind.
+            # A second Ctrl-C must not leave the accounts running.
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)
             server.stop(emulator)
             signal.signal(signal.SIGINT, before)
@@ -135,7 +137,7 @@ def _stranger(stage: DemoStage) -> None:
 
 def _summary(stage: DemoStage, seconds: float, hints: Sequence[tuple[str, str]]) -> None:
     table = Table(
-        title="What was proved",
+        title="What was shown",
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -149,9 +151,9 @@ def _summary(stage: DemoStage, seconds: float, hints: Sequence[tuple[str, str]])
         table.add_row(str(number), f"{act.seconds:.1f}", Text(act.proved))
     table.add_section()
     claims = sum(len(act.claims) for act in stage.acts)
-    table.add_row("", f"{seconds:.1f}", f"{claims} claims, each checked on the account itself")
+    table.add_row("", f"{seconds:.1f}", f"{claims} claims, each checked in the account itself")
     stage.table(table)
-    stage.narrate("Go on by hand:")
+    stage.narrate("To try it yourself:")
     for command, what in hints:
         stage.hint(command, what)
 

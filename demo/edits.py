@@ -1,4 +1,4 @@
-"""The commit of chapter 4: properties beside what a rollback writes, on the same resources."""
+"""The commit of chapter 4: it changes other properties of the resources that a rollback writes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ DESCRIPTION = "What callers invoke"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edit:
-    """Replaces `old`, which stands exactly once in the file `path`, by `new`."""
+    """Replaces `old`, which must occur exactly once in the file `path`, by `new`."""
 
     path: str
     old: str
     new: str
 
     def applied(self, text: str) -> str:
-        """The file's text with the edit. Raises `ClaimError` where it does not fit any more."""
+        """The file's text with the edit. Raises `ClaimError` if the edit no longer fits."""
         if text.count(self.old) != 1:
-            raise ClaimError(f"{self.path} does not hold {self.old!r} once: the demo has to follow it.")
+            raise ClaimError(
+                f"{self.path} does not contain {self.old!r} exactly once: change the demo to match the file."
+            )
         return text.replace(self.old, self.new)
 
     def apply(self, root: Path) -> None:

@@ -1,16 +1,16 @@
-"""What `pulumi up` says, in a few lines: what changed by type, what it warns of, and the totals."""
+"""Summarises the output of `pulumi up`: changes by type, warnings, and totals."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 
-# On an account with the official plugins it says nothing of them: they stand where it looks first.
+# The official plugins do not cause these lines: they are where the engine looks first.
 _NOISE = re.compile(r"warning: using pulumi-(language-python|resource-aws) from \$PATH at ")
 _DONE = re.compile(
     r"^ (?P<sign>[-+~]{1,2}) +(?P<type>\S+) (?P<name>\S+) +(?P<word>created|updated|deleted|replaced)\b(?P<rest>.*)"
 )
-# A resource that stays as it is; its warnings come again, in full, under Diagnostics.
+# An unchanged resource; its warnings are repeated in full under Diagnostics.
 _SAME = re.compile(r"^    \S+:\S+ \S+ *(\d+ warnings?|warning: .*)?$")
 _UNDER_WAY = re.compile(
     r"^( ([-+~]{1,2})? +\S+:\S+ \S+ +(creating|updating|deleting|replacing|refresh|refreshing|running|read)\b.*"
@@ -21,13 +21,13 @@ _DIFFERENCE = re.compile(r"\[diff: ([^\]]*)\]")
 
 
 class Summary:
-    """Makes the lines; a warning that was shown once is not shown again."""
+    """Makes the lines, and shows each warning only once."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
     def __call__(self, output: str) -> list[str]:
-        """The lines worth reading. What is not recognised is shown as it is."""
+        """The lines to show. Unrecognised lines are shown unchanged."""
         changes: Counter[tuple[str, str, str, str]] = Counter()
         other: list[str] = []
         for line in output.splitlines():
@@ -46,7 +46,7 @@ class Summary:
         return [*lines, *self._without_noise(other)]
 
     def _without_noise(self, lines: list[str]) -> list[str]:
-        """Diagnostics without what says nothing; an error keeps the resource that it belongs to."""
+        """Diagnostics without noise; an error keeps the line of its resource."""
         kept: list[str] = []
         header = ""
         for line in lines:

@@ -28,16 +28,18 @@ _VARIABLES = f"-var-file=environments/{_ENV}.tfvars"
 
 
 def stack(world: World) -> None:
-    """A bad infrastructure commit, and the stack as the commit before it had it."""
+    """A bad infrastructure commit, and a rollback of the stack to the commit before it."""
     stage = world.stage
-    stage.chapter("A stack goes back to the commit before")
+    stage.chapter("A stack is rolled back to the previous commit")
     stage.narrate(
-        "Not only code goes bad. A commit books the platform's parameters to a cost centre that is wrong."
+        "Infrastructure can be bad, too. A commit tags the platform's parameters with a wrong cost centre."
     )
     good = _head(world)
     bad = _commit(world, "Book the parameters", Edit(path=_PARAMETERS, old=_TAGS, new=_WRONG_TAGS))
     changed = totals(world.up(_ENV, DEPLOYER).output)
-    stage.prove(f"It is deployed: {_tagged(world)} parameters are tagged so", _tagged(world) > 0, changed)
+    stage.prove(
+        f"It is deployed: {_tagged(world)} parameters have the wrong tag", _tagged(world) > 0, changed
+    )
     done = _rollback(world, "stack", "--to", "previous", "--reason", "wrong cost centre", "--yes")
     stage.prove(
         f"The stack is at {done['to_version'][:7]} again, {done['infrastructure']['update']} resources updated, "
@@ -45,21 +47,23 @@ def stack(world: World) -> None:
         done["status"] == "COMPLETE" and good.startswith(done["to_version"][:7]),
         done,
     )
-    stage.prove("No parameter is tagged so any more", _tagged(world) == 0)
-    stage.narrate("What a deployment of main has to ask first, so that it does not bring it back unnoticed:")
+    stage.prove("No parameter has the wrong tag any longer", _tagged(world) == 0)
+    stage.narrate(
+        "A deployment of main has to run this check first, or it would deploy the bad commit again:"
+    )
     world.run(["rollback", "status", "--env", _ENV, "--commit", bad], _ENV, DEPLOYER, expect=_REFUSED)
     stage.close(
-        f"The stack went back from {bad[:7]} to {good[:7]}, whose successor may not be deployed again"
+        f"The stack was rolled back from {bad[:7]} to {good[:7]}, and {bad[:7]} may not be deployed again"
     )
 
 
 def terraform(world: World) -> None:
-    """The same with Terraform, and a destroy that is refused."""
+    """The same with Terraform, and a refused destroy."""
     stage = world.stage
-    stage.chapter("A Terraform configuration is released, too")
+    stage.chapter("A Terraform configuration is released")
     tool = ensure_terraform().name
     _init(world, tool)
-    # A rollback of aliases writes their descriptions: a stack that wrote them, too, would go on after it.
+    # A rollback of aliases writes their descriptions: a stack that declares them would overwrite them.
     undone = [Edit(path=edit.path, old=edit.new, new=edit.old) for edit in EDITS if edit.path != _PARAMETERS]
     world.run(["git", "add", "terraform/.terraform.lock.hcl"], _ENV, DEPLOYER)
     booked = Edit(path=_PARAMETERS, old=_WRONG_TAGS, new=_TAGS)
@@ -68,7 +72,7 @@ def terraform(world: World) -> None:
     _apply(world, tool)
     names = world.settings(_ENV).names
     stage.prove(
-        f"Terraform has made {names.table('ddb-access-management')} and {names.api('apigw')}",
+        f"Terraform has created {names.table('ddb-access-management')} and {names.api('apigw')}",
         _api(world) == _PRINTED,
         _api(world),
     )
@@ -80,16 +84,16 @@ def terraform(world: World) -> None:
     worse = _commit(world, "Say what the API is for; the table is ours after all", *back, tagged)
     _apply(world, tool)
     _release(world, FALSE, changed=())
-    stage.prove(f"{names.api('apigw')} says: {_LIES}", _api(world) == _LIES)
+    stage.prove(f"The description of {names.api('apigw')} is now: {_LIES}", _api(world) == _LIES)
     stage.close(
-        f"Terraform has made the API and a table; {worse[:7]}, which is bad, was applied and recorded"
+        f"Terraform has created the API and a table; the bad commit {worse[:7]} was applied and recorded"
     )
-    stage.chapter("It goes back, and no table is lost")
-    stage.narrate("Somebody tired types the commit in between, which has no table:")
+    stage.chapter("It is rolled back, and no table is lost")
+    stage.narrate("A tired person types the commit in between, which has no table:")
     command = ["rollback", "terraform", "--env", _ENV]
     why = ["--reason", "the API is in use", "--yes"]
     world.run([*command, "--to", without[:12], *why], _ENV, DEPLOYER, expect=_REFUSED)
-    stage.prove(f"{names.table('ddb-access-management')} is still there", _has_table(world))
+    stage.prove(f"{names.table('ddb-access-management')} still exists", _has_table(world))
     done = _rollback(world, "terraform", "--to", "previous", *why)
     stage.prove(
         f"Terraform's configuration is at {done['to_version'][:7]} again, in {done['elapsed_seconds']:.1f} s of "
@@ -99,37 +103,37 @@ def terraform(world: World) -> None:
         and _api(world) == _PRINTED,
         done,
     )
-    stage.close(f"A plan that would delete a table was refused; {worse[:7]} went back to {repaired[:7]}")
+    stage.close(
+        f"A plan that would delete a table was refused; {worse[:7]} was rolled back to {repaired[:7]}"
+    )
 
 
 def full(world: World) -> None:
     """Functions, stack and Terraform configuration under one plan."""
     stage = world.stage
-    stage.chapter("All at once, relief first")
+    stage.chapter("Everything at once, functions first")
     stage.narrate(
-        f"{WORSE} is bad all over: its functions, its stack, and once more what the API says of itself. Its commit "
-        "mends none of it, and is another than the quarantined one, which could not be recorded as deployed."
+        f"Everything in {WORSE} is bad: its functions, its stack, and again the API's description. Its commit "
+        "repairs none of it. It is a new commit, because the quarantined one could not be recorded as deployed."
     )
-    command = ["git", "commit", "--allow-empty", "--quiet", "--message", f"Release {WORSE}, nothing mended"]
+    command = ["git", "commit", "--allow-empty", "--quiet", "--message", f"Release {WORSE}, nothing repaired"]
     world.run(command, _ENV, DEPLOYER)
     world.up(_ENV, DEPLOYER)
     _apply(world, ensure_terraform().name)
     _release(world, WORSE, broken=[VICTIM])
-    stage.prove(
-        "Functions, parameters and API are as bad as can be", _tagged(world) > 0 and _api(world) == _LIES
-    )
-    done = _rollback(world, "full", "--to", MENDED, "--reason", f"{WORSE} is bad all over", "--yes")
+    stage.prove("Functions, parameters and API are bad", _tagged(world) > 0 and _api(world) == _LIES)
+    done = _rollback(world, "full", "--to", MENDED, "--reason", f"everything in {WORSE} is bad", "--yes")
     live = set(world.live(_ENV).values())
     stage.prove(f"Every function is at {MENDED}", live == {MENDED}, live)
     stage.prove(
-        f"Stack and Terraform configuration are as {MENDED} had them: {_counted(done['infrastructure'])}",
+        f"Stack and Terraform configuration are as in {MENDED}: {_counted(done['infrastructure'])}",
         _tagged(world) == 0 and _api(world) == _PRINTED and done["status"] == "COMPLETE",
         done,
     )
     world.run(["rollback", "history", "--env", _ENV, "--limit", "9"], _ENV, DEPLOYER, most=8)
     world.run(["rollback", "report", "--env", _ENV, "--file", f"../{REPORT}"], _ENV, DEPLOYER)
     page = (world.folder / REPORT).read_text(encoding="utf-8")
-    stage.prove("One page tells all of it, this record too", done["rollback_id"] in page)
+    stage.prove("One page reports everything, this record included", done["rollback_id"] in page)
     stage.close(
         f"One plan, one digest, one record: {done['counts']['planned']} steps in {done['elapsed_seconds']:.1f} s of "
         f"{done['rto_seconds']} s"
@@ -140,7 +144,7 @@ def full(world: World) -> None:
 
 
 def _rollback(world: World, verb: str, *options: str) -> Any:
-    """Shows a rollback; its record."""
+    """Shows a rollback, and returns its record."""
     world.run(["rollback", verb, "--env", _ENV, *options], _ENV, DEPLOYER)
     entries = world.query(f"history --kind {verb} --limit 9", _ENV, DEPLOYER)
     return next(entry for entry in entries if "rollback_id" in entry)
@@ -161,7 +165,7 @@ def _head(world: World) -> str:
 
 
 def _without_table(world: World) -> list[Edit]:
-    """Takes the table, and what is said of it, out of the root."""
+    """Removes the table and its output from the root module."""
     edits = []
     for path, begin, end in (
         (_ROOT, 'resource "aws_dynamodb_table"', 'resource "aws_api_gateway_rest_api"'),
@@ -175,7 +179,7 @@ def _without_table(world: World) -> list[Edit]:
 def _release(
     world: World, version: str, *, changed: Sequence[str] | None = None, broken: Sequence[str] = ()
 ) -> None:
-    """Functions at a version (all, or those `changed`), recorded with what they were made of."""
+    """Deploys a version of functions (all, or those `changed`), and records it with its commits."""
     client, settings = world.client("lambda", _ENV, DEPLOYER), world.settings(_ENV)
     estate.deploy(client, settings, version, changed=changed, broken=broken)
     commit = _head(world)
@@ -196,19 +200,19 @@ def _apply(world: World, tool: str) -> None:
 
 
 def _last(output: str) -> list[str]:
-    """What the tool says in the end."""
+    """The tool's last lines."""
     entries = [
         line
         for line in output.splitlines()
         if line.startswith(("Apply complete", "Terraform has been", "OpenTofu has"))
     ]
     if not entries:
-        raise ClaimError(f"It did not say how it ended: {output[-300:]}")
+        raise ClaimError(f"The output does not say how it ended: {output[-300:]}")
     return entries[-1:]
 
 
 def _tagged(world: World) -> int:
-    """How many of the environment's parameters bear the wrong tag."""
+    """How many of the environment's parameters have the wrong tag."""
     ssm, names = world.client("ssm", _ENV), world.settings(_ENV).names
     paths = (names.deployed_version, names.terraform_commit, names.pulumi_commit)
     lists = [
@@ -218,10 +222,10 @@ def _tagged(world: World) -> int:
 
 
 def _api(world: World) -> str:
-    """What the environment's API says of itself."""
+    """The description of the environment's API."""
     name = world.settings(_ENV).names.api("apigw")
     found = world.client("apigateway", _ENV).get_rest_apis()["items"]
-    return next((str(api.get("description", "")) for api in found if api["name"] == name), "there is none")
+    return next((str(api.get("description", "")) for api in found if api["name"] == name), "no such API")
 
 
 def _has_table(world: World) -> bool:

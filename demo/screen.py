@@ -1,4 +1,4 @@
-"""What is left on a terminal of what a command wrote to it, and a long output in a few lines."""
+"""What a terminal shows after a command's output, and a shortened form of long output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CONTROL = re.compile(r"\x1b\[([0-?]*)[ -/]*([@-~])|\r|\n|[^\x1b\r\n]+|\x1b.?")
 
 
 def left(written: str) -> list[str]:
-    """The lines that are left: what was written over is gone, colours stay."""
+    """The lines that remain visible, without overwritten text, with colours."""
     lines, at = [""], 0
     for token in _CONTROL.finditer(written):
         text, final = token[0], token[2]
@@ -31,7 +31,7 @@ def left(written: str) -> list[str]:
 
 
 def shortly(lines: Sequence[str], most: int) -> list[str]:
-    """At most so many lines: the first, how many are left out, and the last."""
+    """At most `most` lines: the first ones, the number of lines omitted, and the last ones."""
     if len(lines) <= most:
         return list(lines)
     last = most // 2

@@ -1,4 +1,4 @@
-"""Where the story is shown: narration, commands with their real output, and claims that must hold."""
+"""The output of the demo: narration, commands with their real output, and checked claims."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from rich.text import Text
 from demo.screen import left, shortly
 from rollback.core.sanitize import clean
 
-# Lines of a chapter at the most: two screens, and a bit.
+# Maximum lines of a chapter: a little more than two screens.
 MOST = 60
-# Lines of a command's output; the rest is left out.
+# Maximum lines of a command's output; the rest is omitted.
 SHOWN = 10
 _GRACE = 10.0
 _READ = 65536
 
 
 class ClaimError(Exception):
-    """Something that the story says is not so."""
+    """A claim of the demo does not hold."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoResult:
-    """A command that was shown: its exit code, what it printed (without colours), and how long it took."""
+    """A command that was shown: its exit code, its output (without colours), and its duration."""
 
     code: int
     output: str
@@ -50,7 +50,7 @@ class DemoResult:
 
 @dataclass(kw_only=True, slots=True)
 class Act:
-    """A chapter as the summary will show it."""
+    """A chapter, as the summary shows it."""
 
     title: str
     begun: float
@@ -68,12 +68,12 @@ class DemoStage:
         default_factory=lambda: Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     )
     acts: list[Act] = field(default_factory=list)
-    # Whether commands may draw: false for what happens off stage, to be shown later.
+    # Whether commands may draw: false for what runs in the background and is shown later.
     drawing: bool = True
     _identity: str = ""
     _running: subprocess.Popen[bytes] | None = None
     _over: bool = False
-    # Whether something else than narration was shown last.
+    # Whether something other than narration was shown last.
     _apart: bool = False
     # Whether that was a command which printed nothing.
     _silent: bool = False
@@ -87,7 +87,7 @@ class DemoStage:
         return self.console.is_terminal and self.drawing
 
     def behind(self) -> DemoStage:
-        """A stage that nobody sees yet: what happens there is shown by `replay`."""
+        """A stage in the background: `replay` shows its output later."""
         console = Console(
             file=io.StringIO(),
             width=self.console.width,
@@ -100,18 +100,18 @@ class DemoStage:
         return DemoStage(console=console, acts=[Act(title="", begun=time.monotonic())], drawing=False)
 
     def claimed(self, other: DemoStage) -> None:
-        """Show the claims that held on a stage behind this one."""
+        """Shows the claims that held on a background stage."""
         self._identity = other._identity
         for claim in (claim for act in other.acts for claim in act.claims):
             self.prove(claim, holds=True)
 
     def whole(self, other: DemoStage) -> None:
-        """Show all that happened on a stage behind this one."""
+        """Shows everything from a background stage."""
         assert isinstance(other.console.file, io.StringIO)  # noqa: S101 - `behind` made it
         self._show(Text.from_ansi(other.console.file.getvalue()), soft_wrap=True)
 
     def end(self) -> None:
-        """End the command that runs, if one does; no other is begun."""
+        """Ends the running command, if any, and starts no other."""
         self._over = True
         if self._running is not None:
             _end(self._running)
@@ -131,13 +131,13 @@ class DemoStage:
         self._show(Rule(Text(f" {len(self.acts)}. {title} ", style="bold cyan"), align="left", style="cyan"))
 
     def close(self, proved: str = "") -> None:
-        """End the chapter; `proved` is its line in the summary. Raises `ClaimError` where it was longer than `MOST` lines."""
+        """End the chapter; `proved` is its line in the summary. Raises `ClaimError` if it is longer than `MOST` lines."""
         if self.acts:
             act = self.acts[-1]
             act.seconds = act.seconds or time.monotonic() - act.begun
             act.proved = proved or act.proved
             if act.lines > MOST and self.drawing:
-                raise ClaimError(f"It has {act.lines} lines, and {MOST} is what anybody reads of a chapter.")
+                raise ClaimError(f"The chapter has {act.lines} lines, but the maximum is {MOST}.")
 
     def _show(self, shown: Text | Padding | Rule | RenderableType = "", *, soft_wrap: bool = False) -> None:
         """Print it, and count its lines to the chapter's."""
@@ -175,10 +175,10 @@ class DemoStage:
     # -- claims ------------------------------------------------------------------------------------------
 
     def prove(self, claim: str, holds: bool, seen: object = "") -> None:  # noqa: FBT001 - reads as a sentence
-        """Say that `claim` holds. Raises `ClaimError` with what was seen instead if it does not."""
+        """Shows that `claim` holds. Raises `ClaimError` with what was found instead if it does not."""
         if not holds:
-            seen_instead = f"\n  Seen instead: {seen}" if seen != "" else ""
-            raise ClaimError(f"It is not so that {claim[0].lower()}{claim[1:]}.{seen_instead}")
+            seen_instead = f"\n  Found instead: {seen}" if seen != "" else ""
+            raise ClaimError(f"This does not hold: {claim[0].lower()}{claim[1:]}.{seen_instead}")
         self.acts[-1].claims.append(claim)
         self._apart, self._silent = True, False
         self._show(Padding(Text.assemble(("✓ ", "bold green"), (claim, "green")), (0, 0, 0, 2)))
@@ -200,15 +200,15 @@ class DemoStage:
         typed: str = "",
         most: int = SHOWN,
     ) -> DemoResult:
-        """Show a command (as it was `typed`, where a shell is asked) and its output, and demand its exit code.
+        """Shows a command (as it was `typed`, for a shell) and its output, and checks its exit code.
 
-        Of the output the first and the last lines are shown, `most` together; or, with `show`, the lines that it makes
-        of it. Where the command has not ended as expected it is all of it. `credentials` is named where it is another one
-        than before; `assign` are variables that belong to the command line. `pipe` keeps the command
-        from drawing for a terminal. Without `wrap` the lines of `show` are cut at the width.
+        Shows the first and the last lines of the output, `most` together; or, with `show`, the lines that it makes
+        of it. If the exit code is not as expected it shows everything. `credentials` is named if it differs from
+        before; `assign` are variables in front of the command. `pipe` keeps the command
+        from drawing for a terminal. Without `wrap` the lines of `show` are cut at the terminal's width.
         """
         self._apart = True
-        # Commands that print nothing follow each other as they are typed.
+        # No blank line between commands that print nothing.
         if not self._silent or (credentials and credentials != self._identity):
             self._show()
         if credentials and credentials != self._identity:
@@ -241,13 +241,13 @@ class DemoStage:
             self._show(text)
         self._silent = not lines
         if code != expect:
-            raise ClaimError(f"{shlex.join(command)} ended with exit code {code}, and not with {expect}.")
+            raise ClaimError(f"{shlex.join(command)} ended with exit code {code}, not {expect}.")
         if expect:
             self._show(Text(f"(exit code {code})", style="dim"))
         return DemoResult(code=code, output=clean(output), seconds=time.monotonic() - begun)
 
     def _waiting(self) -> Progress:
-        """Seconds that run, while a command's output is not shown yet."""
+        """A running counter of seconds while a command's output is not shown yet."""
         waiting = Progress(
             SpinnerColumn(), TimeElapsedColumn(), console=self.console, transient=True, redirect_stdout=False
         )
@@ -275,7 +275,7 @@ class DemoStage:
             reading, writing = pty.openpty()
             size = struct.pack("HHHH", self.console.height, self.console.width, 0, 0)
             fcntl.ioctl(writing, termios.TIOCSWINSZ, size)
-        # In a session of its own: Ctrl-C reaches us alone, and we end it gracefully.
+        # In a session of its own: Ctrl-C reaches only this process, which ends the command gracefully.
         process = subprocess.Popen(
             list(command),
             cwd=cwd,
@@ -295,7 +295,7 @@ class DemoStage:
         while True:
             try:
                 part = os.read(reading, _READ)
-            except OSError:  # Linux's word for the end of a pseudo-terminal
+            except OSError:  # how Linux reports the end of a pseudo-terminal
                 part = b""
             if not part:
                 return b"".join(parts)
@@ -303,7 +303,7 @@ class DemoStage:
 
 
 def _quoted(argument: str) -> str:
-    """As a person would type it: double quotes where a shell takes nothing in them for special."""
+    """As a person would type it: with double quotes if a shell expands nothing in them."""
     plain = shlex.quote(argument)
     if plain == argument or any(c in argument for c in '"$`\\!'):
         return plain
@@ -312,7 +312,7 @@ def _quoted(argument: str) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command gracefully, and then in none."""
+    """Ends a command gracefully, and kills it if that fails."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

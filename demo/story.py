@@ -1,4 +1,6 @@
-"""The chapters on functions, and the order of all. Each step is a command somebody could type, and a claim that must hold."""
+"""The chapters on functions, and the order of all. Each step is a command that a person could type, and a claim that is
+checked.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,15 @@ GOOD, FIRST, BAD = "v1.1.0", "v1.0.0", "v1.2.0"
 VICTIM = "team_service"
 _NO_CHANGES = "--expect-no-changes"
 _TAIL = 6
-# Lines of a plan that is to be seen as a whole.
+# Maximum lines of a plan, so that it is shown completely.
 _PLAN = 24
 _WAITING, _REFUSED = 10, 3
 
 
 def play(world: World) -> None:
-    """All of it."""
+    """Runs all chapters."""
     environment(world)
-    # Recording waits for its turn at the API more than it works: there is time for the second account.
+    # Recording mostly waits for API rate limits, so the second account can be set up in parallel.
     behind = world.stage.behind()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(_past, replace(world, stage=behind, summary=Summary()), "prod")
@@ -49,13 +51,13 @@ def play(world: World) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Meanwhile:
-    """What happens behind the stage."""
+    """Work in the background."""
 
     stage: DemoStage
     running: Future[None]
 
     def over(self, front: DemoStage) -> None:
-        """Return when it is over; where it failed, it is shown."""
+        """Returns when it has ended; shows it if it failed."""
         try:
             self.running.result()
         except ClaimError:
@@ -66,7 +68,7 @@ class Meanwhile:
 def environment(world: World) -> None:
     """Chapter 1, which the set-up has begun."""
     stage, emulator = world.stage, world.emulator
-    stage.narrate(f"The local account answers at {emulator.endpoint}, with IAM policies enforced.")
+    stage.narrate(f"The local account is at {emulator.endpoint}. It enforces IAM policies.")
     for name in ("dev", "prod"):
         settings = world.settings(name)
         shell.prepare(emulator.endpoint, settings)
@@ -80,8 +82,8 @@ def environment(world: World) -> None:
             sorted(catalogue - there),
         )
     stage.narrate(
-        "pulumi up declares what they need around them. An administrator declares the foundation, ledger and "
-        "roles, whose state nobody else can write; the deployer an alias 'live' on each, and parameters."
+        "pulumi up deploys what rollbacks need. An administrator deploys the foundation: the ledger and "
+        "the roles, with a state that nobody else can write. The deployer deploys aliases 'live' and parameters."
     )
     world.run(["pulumi", "version"], "dev")
     done = [totals(one.output) for one in world.declare("dev")]
@@ -93,28 +95,28 @@ def environment(world: World) -> None:
         len(aliases) == len(world.settings("dev").catalogue()) and len(roles) == len(ROLES),
         done,
     )
-    stage.narrate("From here on the deployer's role is enough:")
+    stage.narrate("From now on the deployer's role is enough:")
     again = totals(world.up("dev", DEPLOYER, _NO_CHANGES).output)
     stage.prove(f"A second pulumi up changes nothing: {_summary(again)}", set(again) == {"unchanged"}, again)
-    stage.close("The environment is declared around 42 functions; pulumi up is idempotent")
+    stage.close("The environment of 42 functions is deployed; pulumi up is idempotent")
 
 
 def releases(world: World) -> None:
     """Chapter 2: v1.0.0 recorded, v1.1.0 good, v1.2.0 bad."""
     stage = world.stage
-    stage.chapter("Two releases arrive, and the second is bad")
-    stage.narrate(f"Deployed is {FIRST}. It is recorded, so that there is something to go back to.")
+    stage.chapter("Two releases are deployed, and the second is bad")
+    stage.narrate(f"{FIRST} is deployed. It is recorded, so that a rollback can go back to it.")
     _recorded(world, "dev", FIRST)
     _deploy(world, "dev", GOOD)
     settings = world.settings("dev")
     _, good, bad = estate.story(settings)
     function = next(name for name in good.changed if name in bad.broken)
     answer = _invoke(world, function)
-    stage.prove(f"It answers through alias live, as {GOOD}", answer.get("version") == GOOD, answer)
+    stage.prove(f"It answers through the alias live, as {GOOD}", answer.get("version") == GOOD, answer)
     _recorded(world, "dev", GOOD)
     _deploy(world, "dev", BAD)
     answer = _invoke(world, function)
-    stage.prove("Through the same alias it raises now", "errorMessage" in answer, answer)
+    stage.prove("Through the same alias it now fails", "errorMessage" in answer, answer)
     _recorded(world, "dev", BAD)
     stage.close(f"{GOOD} (30 of 42 functions) and {BAD} (bad) were deployed, invoked and recorded")
 
@@ -123,9 +125,7 @@ def relief(world: World) -> None:
     """Chapter 3: the smoke tests fail, and one command rolls the release back."""
     stage = world.stage
     stage.chapter("One command rolls it back")
-    stage.narrate(
-        "olga is on call. What her team calls well is one line of configuration, the smoke command:"
-    )
+    stage.narrate("olga is on call. Her team's health check is one line of configuration, the smoke command:")
     smoke = world.run(
         world.settings("dev").smoke["aliases"],
         "dev",
@@ -141,14 +141,16 @@ def relief(world: World) -> None:
     done = world.run(command, "dev", ROLLBACK, most=_PLAN)
     record = _newest(world, "dev")
     stage.prove(
-        f"Its record says COMPLETE, {record['from_version']} → {record['to_version']}, "
+        f"Its record is COMPLETE, {record['from_version']} → {record['to_version']}, "
         f"{record['counts']['moved']} moved and {record['counts']['confirmed']} confirmed, after "
         f"{record['elapsed_seconds']:.1f} s of {record['rto_seconds']} s "
         f"(the whole command: {done.seconds:.1f} s)",
         record["status"] == "COMPLETE" and record["to_version"] == GOOD,
         record,
     )
-    stage.prove(f"{VICTIM} answers again through alias live, in all its functions", _is_healthy(world, "dev"))
+    stage.prove(
+        f"{VICTIM} answers again through the alias live, in all its functions", _is_healthy(world, "dev")
+    )
     stage.close(
         f"Smoke tests failed; {BAD} → {GOOD} was COMPLETE in {record['elapsed_seconds']:.1f} s of an RTO of "
         f"{record['rto_seconds']} s"
@@ -156,45 +158,45 @@ def relief(world: World) -> None:
 
 
 def it_stays(world: World, prod: Meanwhile) -> None:
-    """Chapter 4: what comes after does not undo it."""
+    """Chapter 4: later deployments do not undo it."""
     stage = world.stage
-    stage.chapter("It stays back")
+    stage.chapter("The rollback is not undone")
     before = world.live("dev")
     world.up("dev", DEPLOYER, _NO_CHANGES)
-    stage.prove("pulumi up after the rollback: nothing to change", world.live("dev") == before)
+    stage.prove("pulumi up after the rollback has nothing to change", world.live("dev") == before)
     stage.narrate(
-        "Now a commit changes a property beside what the rollback has written: a description on the very "
-        f"aliases of {VICTIM}, and on the parameters. An update of an alias sends its version along, and the "
-        f"engine's memory of it is from before {BAD}; so the stack refreshes first, always."
+        "Now a commit changes another property of what the rollback has written: the description of the "
+        f"aliases of {VICTIM}, and of the parameters. An update of an alias also sends its version, and the "
+        f"engine's state has the version from before {BAD}; so the stack always refreshes first."
     )
-    prod.over(stage)  # which is declared by what is in the checkout until here
+    prod.over(stage)  # its declaration uses the checkout as it is until here
     for edit in EDITS:
         edit.apply(world.work)
     world.run(["git", "commit", "--all", "--message", COMMIT], "dev", DEPLOYER)
     changed = totals(world.up("dev", DEPLOYER).output)
     described = {name for name, text in _descriptions(world, "dev").items() if text == DESCRIPTION}
     stage.prove(
-        f"Just that was applied ({_summary(changed)}): {len(described)} aliases say '{DESCRIPTION}' now",
+        f"Only that was applied ({_summary(changed)}): {len(described)} aliases now have the description '{DESCRIPTION}'",
         set(changed) == {"updated", "unchanged"}
         and described == set(world.settings("dev").functions(VICTIM)),
         changed,
     )
     after = world.live("dev")
     stage.prove(
-        "And every alias points where the rollback left it", after == before, _differing(before, after)
+        "Every alias still points where the rollback moved it", after == before, _differing(before, after)
     )
     parameter = _parameter(world, "dev")
-    stage.prove(f"The parameter still holds what is deployed: {parameter}", parameter == GOOD)
-    stage.close("pulumi up left the rollback alone, twice")
+    stage.prove(f"The parameter still has the deployed version: {parameter}", parameter == GOOD)
+    stage.close("pulumi up did not undo the rollback, twice")
     again(world)
 
 
 def again(world: World) -> None:
-    """Chapter 5: the release before is not wanted either."""
+    """Chapter 5: the previous release is bad, too."""
     stage = world.stage
-    stage.chapter("Once more, and it does not go in circles")
+    stage.chapter("A second rollback goes further back")
     stage.narrate(
-        "Suppose the release before is slow. The next rollback goes further back, not forward again:"
+        "Suppose the previous release is slow. The next rollback goes further back, not forward again:"
     )
     world.run(["rollback", "lambda", "--env", "dev", "--reason", f"{GOOD} is slow as well"], "dev", ROLLBACK)
     versions = set(world.live("dev").values())
@@ -210,17 +212,17 @@ def again(world: World) -> None:
     stage.prove("The history has all five, newest first", order == expected, order)
     first = entries[1]["rollback_id"]
     shown = world.run(["rollback", "show", first, "--env", "dev"], "dev", ROLLBACK)
-    stage.prove("Its journal is whole: nobody has changed it since", "tampered" not in shown.output)
-    stage.close(f"The next rollback went to {FIRST}, not back to {BAD}; the journal of each is whole")
+    stage.prove("Its journal is complete: nobody has changed it since", "tampered" not in shown.output)
+    stage.close(f"The next rollback went to {FIRST}, not back to {BAD}; both journals are complete")
 
 
 def approval(world: World, prod: Meanwhile) -> None:
-    """Chapter 6: prod, one service, and somebody else's approval."""
+    """Chapter 6: prod, one service, and another person's approval."""
     stage = world.stage
     stage.chapter("In prod, another person has to approve")
-    stage.narrate("Another account, in af-south-1, was given the same past, while you were reading:")
+    stage.narrate("Another account, in af-south-1, was set up with the same releases in the background:")
     stage.claimed(prod.stage)
-    stage.narrate(f"Only {VICTIM} is bad, so only that goes back.")
+    stage.narrate(f"Only {VICTIM} is bad, so only that service is rolled back.")
     command = ["rollback", "lambda", "--env", "prod", "--services", VICTIM]
     before = world.live("prod")
     world.run([*command, "--reason", f"{VICTIM} raises since {BAD}"], "prod", ROLLBACK, expect=_WAITING)
@@ -233,16 +235,16 @@ def approval(world: World, prod: Meanwhile) -> None:
     )
     yes = ["rollback", "approve", name, "--digest", digest, "--env", "prod"]
     olga = PEOPLE[ROLLBACK]
-    stage.narrate(f"{olga} cannot approve her own plan; not under her role, and not under the approver's.")
+    stage.narrate(f"{olga} cannot approve her own plan: neither under her role, nor under the approver's.")
     world.run(yes, "prod", ROLLBACK, expect=_REFUSED)
     world.run(yes, "prod", APPROVER, person=olga, expect=_REFUSED)
     refusal = _forge(world, "prod", name, record["digest"])
     stage.prove(
-        f"IAM refuses her to write an approval into the ledger past the command ({refusal})",
+        f"IAM also denies her to write an approval into the ledger without the command ({refusal})",
         refusal == "AccessDeniedException",
         refusal,
     )
-    stage.narrate(f"{PEOPLE[APPROVER]} reads the plan (rollback show {name}) and approves exactly that.")
+    stage.narrate(f"{PEOPLE[APPROVER]} reads the plan (rollback show {name}) and approves exactly that plan.")
     read = world.query(f"show {name}", "prod", APPROVER)
     stage.prove(
         f"The approver's role can read it: {len(read['functions'])} functions, digest {read['digest'][:16]}",
@@ -255,9 +257,9 @@ def approval(world: World, prod: Meanwhile) -> None:
 
 
 def approved(world: World, name: str, before: Mapping[str, str]) -> None:
-    """Chapter 7: what was approved is carried out; `before` is what was deployed."""
+    """Chapter 7: the approved plan is applied; `before` is what was deployed."""
     stage = world.stage
-    stage.chapter("What was approved is carried out, and nothing else")
+    stage.chapter("Exactly the approved plan is applied")
     world.run(["rollback", "apply", name, "--env", "prod"], "prod", ROLLBACK)
     record = _newest(world, "prod")
     stage.prove(
@@ -275,11 +277,11 @@ def approved(world: World, name: str, before: Mapping[str, str]) -> None:
         others.items() <= now.items() and _is_healthy(world, "prod"),
         _differing(before, now),
     )
-    stage.close(f"In prod only {VICTIM} went back, by exactly the plan that was approved")
+    stage.close(f"In prod only {VICTIM} was rolled back, by exactly the approved plan")
 
 
 def _past(world: World, environment: str) -> None:
-    """An environment with a release that was good and one that is bad, and with callers."""
+    """An environment with a good release, a bad release, and callers."""
     world.declare(environment)
     for version in (GOOD, BAD):
         _deploy(world, environment, version)
@@ -288,7 +290,7 @@ def _past(world: World, environment: str) -> None:
     catalogue = settings.catalogue()
     raising = {name for name, ok in _answers(world, environment, list(catalogue)).items() if not ok}
     world.stage.prove(
-        f"All {len(catalogue)} functions are called through alias live: the {len(raising)} of {VICTIM} raise",
+        f"All {len(catalogue)} functions are called through the alias live: the {len(raising)} of {VICTIM} fail",
         raising == set(settings.functions(VICTIM)),
         sorted(raising),
     )
@@ -325,7 +327,7 @@ def _invoke(world: World, function: str) -> dict[str, Any]:
 
 
 def _is_healthy(world: World, environment: str) -> bool:
-    """Whether the functions that were bad answer now, and none of them is of the bad release."""
+    """Whether the bad functions answer now, and none of them is at the bad release."""
     settings = world.settings(environment)
     functions, live = settings.functions(VICTIM), world.live(environment)
     return all(_answers(world, environment, functions).values()) and BAD not in {
@@ -334,7 +336,7 @@ def _is_healthy(world: World, environment: str) -> bool:
 
 
 def _answers(world: World, environment: str, functions: Sequence[str]) -> dict[str, bool]:
-    """Whether each function, called through alias live, answers or raises."""
+    """Whether each function answers when called through the alias live."""
     client, alias = world.client("lambda", environment, ROLLBACK), world.settings(environment).alias
     with ThreadPoolExecutor(4) as pool:
         answered = pool.map(lambda name: estate.invoke(client, name, alias).ok, functions)
@@ -373,7 +375,7 @@ def _parameter(world: World, environment: str) -> str:
 
 
 def _forge(world: World, environment: str, rollback_id: str, digest: str) -> str:
-    """Tries to write an approval under the rollback role; the error's code, or that there was none."""
+    """Tries to write an approval under the rollback role; the error's code, or a sentence if there was none."""
     table = world.settings(environment).names.deployments_table
     try:
         world.client("dynamodb", environment, ROLLBACK).put_item(
@@ -400,7 +402,7 @@ def _tail(output: str) -> list[str]:
 
 
 def _two_documents(output: str) -> list[str]:
-    """The function's answer and the CLI's own report, which follow each other without a line break."""
+    """The function's answer and the CLI's report, without a line break between them."""
     end = json.JSONDecoder().raw_decode(output.lstrip())[1]
     return [output.lstrip()[:end], *output.lstrip()[end:].strip().splitlines()]
 

@@ -1,7 +1,7 @@
-"""Another company's account: from the wheel and an empty folder to a release that is rolled back, nothing edited by hand.
+"""Another company's account: from the wheel and an empty folder to a rolled back release, with nothing edited by hand.
 
-Its functions were deployed by CloudFormation under SAM's names. It has no GitHub and no Terraform, and its people come by
-IAM Identity Center. What `rollback init` says comes next is typed as it stands.
+Its functions were deployed by CloudFormation under SAM's names. It has no GitHub and no Terraform, and its people use
+IAM Identity Center. The commands that `rollback init` lists next are typed unchanged.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ ADMIN = "olga@example.com"
 _ADMINISTRATORS = permission_set_role("AdministratorAccess", "0123456789abcdef")
 BAD = ("GetOrder", "CreateOrder")
 _WAITING, _REFUSED = 10, 3
-# Lines of what each step prints.
+# Maximum lines of each step's output.
 _SUMMARY = 3
 
 
 def play(stage: DemoStage, emulator: Emulator, folder: Path) -> None:
-    """All of it, in `folder`. Raises `ClaimError` where something is not so."""
+    """Runs all chapters in `folder`. Raises `ClaimError` if a claim does not hold."""
     company = Company(stage=stage, emulator=emulator, folder=folder)
     company.installed()
     for environment in ACCOUNTS:
@@ -50,13 +50,13 @@ def play(stage: DemoStage, emulator: Emulator, folder: Path) -> None:
 
 @dataclass(kw_only=True)
 class Company:
-    """A company with two accounts, and the machine of anybody who types."""
+    """A company with two accounts, and its people's machine."""
 
     stage: DemoStage
     emulator: Emulator
     folder: Path
     summary: Summary = field(default_factory=Summary)
-    # What `export` has set in the shell.
+    # Variables that `export` has set in the shell.
     exported: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -65,7 +65,7 @@ class Company:
 
     @property
     def profiles(self) -> Path:
-        """`~/.aws/config` of anybody who types, as `aws configure sso` fills it."""
+        """`~/.aws/config` of its people, as `aws configure sso` writes it."""
         return self.folder / "aws-config"
 
     # -- chapters --------------------------------------------------------------------------------------------
@@ -93,17 +93,19 @@ class Company:
                 len(names) == sum(map(len, sam_estate.SERVICES.values())),
                 names,
             )
-        self.stage.narrate("An empty folder, and the wheel in an environment of its own.")
+        self.stage.narrate("An empty folder, and the wheel in a virtual environment.")
         done = self._typed("rollback --version")
         self.stage.prove(
-            "It is the wheel's command", str(self.folder / "venv") in self._which("rollback"), done.output
+            "The command is the one from the wheel",
+            str(self.folder / "venv") in self._which("rollback"),
+            done.output,
         )
         self.stage.close(
             "The wheel was installed; two accounts with 12 functions each, deployed by CloudFormation"
         )
 
     def adopted(self, environment: str) -> None:
-        """A chapter: `init`, and what it says comes next."""
+        """A chapter: `init`, and the commands that it lists next."""
         stage, account = self.stage, ACCOUNTS[environment]
         stage.chapter(f"rollback init, in {environment}")
         self.exported = {"AWS_PROFILE": f"admin-{environment}"}
@@ -120,33 +122,33 @@ class Company:
             settings.services,
         )
         stage.close(f"In {environment} init found the functions, and wrote the program")
-        stage.chapter(f"What init lists next is typed as it is, in {environment}")
+        stage.chapter(f"The commands that init lists are typed unchanged, in {environment}")
         for step in steps:
             self._step(step, environment)
             if step.startswith("pulumi up") and settings.names.foundation_stack in step:
                 ledger = settings.names.deployments_table
                 found = self._client("dynamodb", account).describe_table(TableName=ledger)["Table"]
-                stage.prove(f"The ledger {ledger} is there", found["TableStatus"] == "ACTIVE", found)
-                stage.close(f"In {environment} pulumi up declared the ledger and the roles")
+                stage.prove(f"The ledger {ledger} exists", found["TableStatus"] == "ACTIVE", found)
+                stage.close(f"In {environment} pulumi up created the ledger and the roles")
                 stage.chapter(f"Aliases and the first release, in {environment}")
         stage.prove(
-            "Release v1 is recorded, and pulumi up has left the aliases alone",
+            "Release v1 is recorded, and pulumi up has not moved the aliases",
             set(self._deployed(account).values()) == {"v1"}
             and self._history(environment)[0]["version"] == "v1",
         )
         self.exported = {"AWS_PROFILE": f"admin-{environment}"}
         again = self._typed(f"rollback init --env {environment} --yes", by=ADMIN, quiet=True).output
         stage.prove(
-            "init that is typed again finds all of it done",
+            "A second init finds everything done",
             again.splitlines()[-1].startswith(f"rollback status --env {environment}"),
             again,
         )
-        stage.close(f"In {environment} pulumi up declared it, and v1 was recorded")
+        stage.close(f"In {environment} pulumi up deployed the stack, and v1 was recorded")
 
     def releases(self) -> None:
         """A chapter: v2 is deployed by CloudFormation, and it is bad."""
         stage = self.stage
-        stage.chapter("Two releases, and the second is bad")
+        stage.chapter("A second release, and it is bad")
         self._deploy("production", "v2", broken=BAD)
         self._as("production", "Deploy")
         self._typed("git commit --quiet --allow-empty --message 'v2 of all services'")
@@ -155,13 +157,17 @@ class Company:
             by="Deploy",
         )
         answer = self._invoke(f"{BAD[0]}")
-        stage.prove(f"Through alias {sam_estate.ALIAS} {BAD[0]} raises now", "errorMessage" in answer, answer)
-        stage.close("CloudFormation deployed v2 in production, which is bad, and it was recorded")
+        stage.prove(
+            f"{BAD[0]} now fails when called through the alias {sam_estate.ALIAS}",
+            "errorMessage" in answer,
+            answer,
+        )
+        stage.close("CloudFormation deployed the bad release v2 in production, and it was recorded")
 
     def rolled_back(self) -> None:
-        """The last chapter: one asks, another approves, and it is undone."""
+        """The last chapter: one person plans the rollback, another approves it, and it is applied."""
         stage, account = self.stage, ACCOUNTS["production"]
-        stage.chapter("It is rolled back once another person has approved")
+        stage.chapter("Another person approves the rollback")
         before = self._deployed(account)
         self._as("production", "OnCall")
         self._typed(
@@ -179,13 +185,13 @@ class Company:
         self._as("production", "Approve")
         self._typed(yes, by="Approve")
         stage.close("Nothing was moved before another person approved exactly that plan")
-        stage.chapter("Exactly that is carried out")
+        stage.chapter("Exactly the approved plan is applied")
         self._as("production", "OnCall")
         self._typed(f"rollback apply {identifier} --env production", by="OnCall")
         record = self._history("production")[0]
         people = (record["initiated_by"]["person"], record["approved_by"]["person"])
         stage.prove(
-            f"COMPLETE: asked for by {people[0]}, approved by {people[1]}",
+            f"COMPLETE: started by {people[0]}, approved by {people[1]}",
             record["status"] == "COMPLETE" and people == (PEOPLE["OnCall"], PEOPLE["Approve"]),
             record,
         )
@@ -214,10 +220,10 @@ class Company:
             self._typed(line, summarised=line.startswith("pulumi up"), most=_SUMMARY)
 
     def _assigned(self, environment: str, sets: Mapping[str, Any]) -> None:
-        """What an administrator of Identity Center does, in an account that is not here."""
+        """What an administrator of Identity Center does, in an account that the demo does not have."""
         self.stage.narrate(
-            f"Identity Center's administrator makes these {len(sets)} permission sets, with the policies and the boundary "
-            "that are named, and assigns them; everybody signs in."
+            f"Identity Center's administrator creates these {len(sets)} permission sets, with the policies and the boundary "
+            "as listed, and assigns them; everybody logs in."
         )
         settings = load(self.work, environment)
         for name, refers_to in sets.items():
@@ -226,7 +232,7 @@ class Company:
             self._signed_in(name, settings.account, role, person)
 
     def _as(self, environment: str, does: str) -> None:
-        """Somebody signs in under the permission set of what they do."""
+        """A person logs in with the permission set for their work."""
         name = next(
             one
             for one in load(self.work, environment).permission_sets.of_roles.values()
@@ -245,7 +251,7 @@ class Company:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The shell's: an environment of its own with the wheel, and nothing of this checkout."""
+        """The shell's variables: a virtual environment with the wheel, and nothing from this checkout."""
         kept = {name: value for name, value in shell.inherited().items() if not name.startswith("GIT_")}
         path = [str(self.folder / "venv" / "bin"), *shell.path()]
         person = {
@@ -266,7 +272,7 @@ class Company:
             "PULUMI_HOME": str(self.folder / "pulumi"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            # Nobody is there to read a preview and confirm it.
+            # Nobody can read a preview and confirm it.
             "PULUMI_SKIP_CONFIRMATIONS": "true",
             "PULUMI_OPTION_SKIP_PREVIEW": "true",
             "NO_PROXY": "127.0.0.1,localhost",
@@ -298,7 +304,7 @@ class Company:
         )
 
     def _of_the_update(self, output: str) -> list[str]:
-        """What `pulumi up` says of the update itself: neither the preview before nor the outputs."""
+        """The lines of `pulumi up` about the update itself, without the preview and the outputs."""
         lines = self.summary(output[max(output.rfind("\nUpdating ("), 0) :])
         kept = (" + ", " ~ ", " - ", "Resources", "    +", "error")
         return shortly([line for line in lines if line.startswith(kept)], _SUMMARY)
@@ -369,7 +375,7 @@ class Company:
 
 
 def install(folder: Path) -> None:
-    """The wheel of this checkout in an environment of its own, `folder/venv`. Raises `LocalError`."""
+    """Installs this checkout's wheel in a virtual environment, `folder/venv`. Raises `LocalError`."""
     with locked(folder / "wheel.lock"):
         wheel.install(wheel.build(folder / "wheel"), folder / "venv", "components")
 

@@ -1,4 +1,4 @@
-"""What the story plays in: a checkout of its own, the local account, and people under their roles."""
+"""The setting of the demo: a separate checkout, the local account, and people under their roles."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from rollback.config.settings import Settings, load
 FIRST_COMMIT = "The access platform, with everything that its releases need to be rolled back"
 PEOPLE = {DEPLOYER: "dana", ROLLBACK: "olga", APPROVER: "adam"}
 _DUTIES = {"dana": "deployer", "olga": "on call", "adam": "approver"}
-# Lines of what `pulumi up` did.
+# Maximum lines of the summary of `pulumi up`.
 _SUMMARY = 8
-# What a person's own git settings must not add to the demo's commits.
+# Overrides a person's own git settings that would change the demo's commits.
 _GIT = {
     "user.name": "Demo",
     "user.email": "demo@localhost",
@@ -41,7 +41,7 @@ _GIT = {
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Runs commands in the demo's checkout, as somebody, in an environment."""
+    """Runs commands in the demo's checkout, as a person, in an environment."""
 
     stage: DemoStage
     emulator: Emulator
@@ -66,7 +66,7 @@ class World:
         wrap: bool = True,
         most: int = SHOWN,
     ) -> DemoResult:
-        """Show a command under a role of the environment (None: the account's root)."""
+        """Shows a command under a role of the environment (None: the account's root)."""
         person = person or PEOPLE.get(role or "", "")
         name = self.settings(environment).names.role(role) if role else ""
         return self.stage.run(
@@ -85,7 +85,7 @@ class World:
         )
 
     def up(self, environment: str, role: str | None = None, *flags: str) -> DemoResult:
-        """`pulumi up` of the stack; of its foundation as the account's root (`role` None). Summarised."""
+        """`pulumi up` of the stack; of its foundation as the account's root (`role` None). The output is summarised."""
         stack = environment if role else self.settings(environment).names.foundation_stack
         command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", *flags]
         return self.run([*command, "--stack", stack], environment, role, show=self._summarised, pipe=True)
@@ -94,14 +94,14 @@ class World:
         return shortly(self.summary(output), _SUMMARY)
 
     def declare(self, environment: str) -> tuple[DemoResult, DemoResult]:
-        """The foundation by the account's root, and then the stack by the deployer, each made by `pulumi up`."""
+        """Deploys the foundation as the account's root, and then the stack as the deployer, with `pulumi up`."""
         self.run(["pulumi", "stack", "init", self.settings(environment).names.foundation_stack], environment)
         foundation = self.up(environment)
         self.run(["pulumi", "stack", "init", environment], environment, DEPLOYER)
         return foundation, self.up(environment, DEPLOYER)
 
     def query(self, verb: str, environment: str, role: str = ROLLBACK) -> Any:
-        """What a verb of `rollback` answers with `--json`, without showing it."""
+        """The result of a `rollback` command with `--json`, without showing it."""
         done = subprocess.run(
             ["rollback", *verb.split(), "--env", environment, "--json"],
             cwd=self.work,
@@ -118,7 +118,7 @@ class World:
         return json.loads(done.stdout)
 
     def variables(self, environment: str, role: str | None, person: str) -> dict[str, str]:
-        """The variables of a shell that is pointed at the account, as somebody."""
+        """The variables of a shell that uses the account as a person."""
         settings = self.settings(environment)
         endpoint = self.emulator.endpoint
         credentials = self.credentials(environment, role, person) if role else None
@@ -126,14 +126,14 @@ class World:
             endpoint, settings, identity=credentials, folder=self.folder, foundation=credentials is None
         )
         kept = {k: v for k, v in shell.inherited().items() if not k.startswith("GIT_")}
-        # What the commands import is what this checkout holds, as everything else here.
+        # The commands must import this checkout's code.
         return {**kept, **ours, "PYTHONPATH": str(self.work), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def credentials(self, environment: str, role: str, person: str) -> dict[str, str]:
         try:
             return identity.assume(self.emulator.endpoint, self.settings(environment), role, person)
         except identity.REFUSED as error:
-            raise ClaimError(f"{person} cannot take the {role} role of {environment}: {error}") from None
+            raise ClaimError(f"{person} cannot assume the {role} role of {environment}: {error}") from None
 
     def client(self, service: str, environment: str, role: str | None = None) -> Any:
         credentials = self.credentials(environment, role, PEOPLE[role]) if role else None
@@ -154,9 +154,9 @@ class World:
 
 
 def checkout(work: Path) -> None:
-    """What HEAD holds as the one commit of a branch `main`, without a remote, which shares this checkout's `.venv`.
+    """Creates a checkout of HEAD as the only commit of a branch `main`, without a remote, with this checkout's `.venv`.
 
-    This project's own commits are not in it: what the demo shows are the platform's. Raises `LocalError` where this is no git checkout.
+    It does not contain this project's own commits. Raises `LocalError` if this is not a git checkout.
     """
     clean = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 
@@ -172,7 +172,7 @@ def checkout(work: Path) -> None:
     git("init", "--quiet", "--initial-branch=main", str(work))
     for key, value in _GIT.items():
         git("-C", str(work), "config", key, value)
-    # Not `clone`: HEAD may be detached, this clone shallow, and no branch of it is of interest.
+    # Not `clone`: HEAD may be detached, this clone may be shallow, and its branches are not needed.
     git("-C", str(work), "fetch", "--quiet", "--update-shallow", str(ROOT), "HEAD")
     first = git("-C", str(work), "commit-tree", "FETCH_HEAD^{tree}", "-m", FIRST_COMMIT)
     git("-C", str(work), "reset", "--quiet", "--hard", first)

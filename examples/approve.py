@@ -1,10 +1,10 @@
-"""Approves a plan that waits, from another process than the one that made it, as another person.
+"""Approves a waiting plan as another person, in a process other than the one that made the plan.
 
     python examples/approve.py ID --env prod                     what would be done, and its digest
-    python examples/approve.py ID --env prod --digest DIGEST     approves exactly that
+    python examples/approve.py ID --env prod --digest DIGEST     approves exactly that plan
 
-Run it under the approver role, with the digest of the plan as you have read it. Then `rollback apply ID`, or
-`Environment.apply`, carries it out.
+Run it under the approver role, with the digest of the plan that you have read. Then `rollback apply ID`, or
+`Environment.apply`, applies it.
 """
 
 from __future__ import annotations

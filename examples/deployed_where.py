@@ -1,8 +1,8 @@
-"""Walks every environment's history, and prints which commit is deployed where.
+"""Reads every environment's history, and prints which commit is deployed where.
 
     python examples/deployed_where.py
 
-Each environment is an account of its own: its credentials are those of the AWS profile with its name.
+Each environment is a separate account, with the credentials of the AWS profile of the same name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def main() -> int:
     """The exit code: 0, or that of the last environment that could not be read."""
     code = 0
     for name in Environment.names():
-        # Environments are opened one after the other: what is started for one finds this process's variables.
+        # One environment after the other, since programs that one starts use this process's variables.
         os.environ["AWS_PROFILE"] = name
         try:
             with Environment.open(name) as env:

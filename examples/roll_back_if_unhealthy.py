@@ -1,8 +1,8 @@
-"""Rolls functions back when a health check of your own fails.
+"""Rolls functions back when your own health check fails.
 
     python examples/roll_back_if_unhealthy.py --env dev --services team_service -- ./check.sh
 
-The check is any command. It is asked again once the functions are rolled back: exit 5 where it still fails.
+The check is any command. It runs again after the rollback: exit 5 if it still fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def healthy(command: Sequence[str]) -> bool:
 
 
 def heard(event: Event) -> None:
-    """Says what is being done."""
+    """Prints what is being done."""
     if isinstance(event, WorkBegan):
         print(f"{event.what} …")
 

@@ -1,4 +1,4 @@
-"""Rolls a Pulumi stack back to the commit before.
+"""Rolls a Pulumi stack back to the previous commit.
 
     python examples/roll_back_stack.py --env dev --reason "wrong cost centre"
 

@@ -1,4 +1,4 @@
-# What access management stands on beside the functions: its table and its API.
+# The resources of access management besides the functions: its table and its API.
 
 locals {
   stem = "${var.prefix}-${var.environment}"
@@ -12,7 +12,7 @@ locals {
 resource "aws_dynamodb_table" "access_management" {
   name         = "${local.stem}-ddb-access-management"
   billing_mode = "PAY_PER_REQUEST"
-  # Provider 6 would rather have `key_schema`, and warns; 3.39 knows only these.
+  # Provider 6 prefers `key_schema`, and warns; 3.39 has only these.
   hash_key  = "PK"
   range_key = "SK"
   tags      = local.tags
@@ -32,7 +32,7 @@ resource "aws_dynamodb_table" "access_management" {
   }
 
   lifecycle {
-    # Who may do what is kept in it: a plan that would delete it is refused.
+    # The table contains all access rights, so a plan that would delete it is refused.
     prevent_destroy = true
   }
 }

@@ -8,7 +8,7 @@ terraform {
     }
   }
 
-  # The bucket and the region are the environment's: -backend-config (README.md).
+  # The bucket and the region depend on the environment: -backend-config (README.md).
   backend "s3" {
     key          = "access-management/terraform.tfstate"
     encrypt      = true
@@ -20,8 +20,8 @@ provider "aws" {
   region              = var.region
   allowed_account_ids = [var.account]
 
-  # Providers before 5 know no AWS_ENDPOINT_URL. Every service that the provider itself asks is named, too:
-  # it looks up the account's platforms in EC2 when it starts, and would wait for the real one.
+  # Providers before 5 ignore AWS_ENDPOINT_URL. Services that the provider itself calls are also listed:
+  # it reads the account's platforms from EC2 when it starts, and would wait for the real EC2.
   dynamic "endpoints" {
     for_each = var.endpoint == "" ? [] : [var.endpoint]
 

@@ -194,7 +194,7 @@ def test_events_are_put_by_who_ends_a_rollback_on_the_bus_that_is_named_and_no_o
 
 @pytest.mark.parametrize("make", [policies_of.statement, policies_of.denial])
 def test_a_statement_on_all_resources_is_not_made_without_a_reason(make: Callable[..., object]) -> None:
-    with pytest.raises(ValueError, match="Anything is about all resources"):
+    with pytest.raises(ValueError, match="Anything covers all resources"):
         make("Anything", ["s3:GetObject"], ["arn:aws:s3:::a", "*"])
 
 
@@ -515,7 +515,7 @@ def test_a_catalogue_beyond_ten_policies_is_refused_with_the_numbers(by: str) ->
     message = str(raised.value)
     assert "1000 functions of bbws-access-dev need" in message
     assert "bbws-access-dev-rollback-role" in message
-    assert "attaches 10" in message
+    assert "attaches only 10" in message
     assert "functionAccess" in message
 
 

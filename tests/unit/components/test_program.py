@@ -428,7 +428,7 @@ def test_without_github_configuration_nothing_is_declared_there_and_the_program_
 
     assert not run_.of(ENVIRONMENT)
     assert len(run_.messages) == 1
-    assert run_.messages[0].startswith(f"warning: The GitHub environments of {stack} are left out:")
+    assert run_.messages[0].startswith(f"warning: The GitHub environments of {stack} are not declared:")
     assert "github:owner" in run_.messages[0]
     assert "rollback:reviewers" in run_.messages[0]
 
@@ -488,7 +488,7 @@ def test_only_the_approval_environment_has_reviewers_and_nobody_reviews_their_ow
 
 
 def test_environments_are_not_declared_in_a_strangers_repository() -> None:
-    with pytest.raises(pulumi.RunError, match="a stranger's repository"):
+    with pytest.raises(pulumi.RunError, match="a repository of another account"):
         run(
             program,
             stack="dev-foundation",

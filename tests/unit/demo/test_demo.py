@@ -131,7 +131,7 @@ def test_a_long_command_is_broken_where_a_shell_takes_it(tmp_path: Path) -> None
 def test_a_claim_that_does_not_hold_shows_what_was_seen() -> None:
     stage, _ = _stage()
 
-    with pytest.raises(ClaimError, match=r"not so that the sky is green.\n  Seen instead: blue"):
+    with pytest.raises(ClaimError, match=r"does not hold: the sky is green.\n  Found instead: blue"):
         stage.prove("The sky is green", holds=False, seen="blue")
 
 

@@ -106,7 +106,7 @@ def test_a_source_is_installed_as_what_it_is(tmp_path: Path, system: str, source
     assert ci_files.pin(system, f"acme/rollback-cli@{SHA}", source).source == source
     if system == GITHUB:
         action = yaml.safe_load((ROOT / ".github/actions/prepare/action.yml").read_text())["runs"]["steps"]
-        (step,) = (one for one in action if one.get("name") == "The command")
+        (step,) = (one for one in action if one.get("name") == "Install the command")
         script, variable = step["run"], "SOURCE"
     else:
         made = component(
@@ -191,7 +191,7 @@ def test_every_action_of_another_is_pinned_to_a_commit() -> None:
 
 def test_what_others_call_uses_no_action_by_its_path_and_installs_as_the_action_does() -> None:
     def script(document: Any) -> str:
-        (step,) = (one for one in document if one.get("name") == "The command")
+        (step,) = (one for one in document if one.get("name") == "Install the command")
         return str(step["run"]).split("\n", 1)[1]
 
     action = yaml.safe_load((ROOT / ".github/actions/prepare/action.yml").read_text())["runs"]["steps"]
