@@ -1,7 +1,7 @@
-"""`python -m tools.words`: what the product says, and its pages, use the words of the glossary, and no private ones.
+"""`python -m tools.words`: the product's texts and its pages use the words of the glossary, and no private ones.
 
-Looked at are the texts in the code (help included; other docstrings and stored names excepted) and the Markdown pages; exit 1 names each place
-with the word to use instead.
+It checks the texts in the code (help included; other docstrings and stored names excepted) and the Markdown pages;
+exit 1 names each place with the word to use instead.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 
 from localaws.paths import ROOT
 
-# What must not be there, and what to write instead.
+# Forbidden words, and what to write instead.
 WORDS = {
     r"\bstands?\b(?! (for|beside))": "is deployed, or is at",
     r"\bbarred\b|\bBarred\b": "quarantined",
-    r"\b[Ww]hoever\b": "who, anybody who",
+    r"\b[Ww]hoever\b": "anybody who",
     r"\bunwell\b": "unhealthy",
     r"\b[Pp]ut(s|ting)? back\b|\b[Pp]uts? (it|them|that|one) back\b": "roll back, revert or restore",
     r"\bmend(s|ed)\b": "fixed, corrected",
@@ -41,6 +41,24 @@ WORDS = {
     r"\b(is|are) meant\b": "the name of what is expected",
     r"\b(is|are) at it\b": "is using it",
     r"\btells? of\b|\bspeaks? of\b": "names, or has an entry of",
+    r"\b[Ss]ign(ed|s|ing)? in\b(?! a)": "log in",
+    r"\bgiv(e|es|en|ing) up\b|\bgave up\b": "cancel, or abort",
+    r"\bcarr(y|ies|ied|ying) out\b": "apply",
+    r"\b(is|are|was|were) answered with\b": "failed with, or returned",
+    r"\b([Cc]omes?|came|coming) back\b": "is available again; or is restored",
+    r"\bhand(s|ed|ing)? over\b": "pass",
+    r"\bnot looked at\b": "not checked",
+    r"\b[Ss]tepped over\b": "skipped",
+    r"\b(any|no) more\b(?=[.,;:)]|$)": "no longer",
+    r"\b[Bb]ut for\b": "except",
+    r"\b[Mm]ade by\b": "created by",
+    r"\b[Bb]ad day\b": "incident",
+    r"\b(for|of) who\b": "of a person who",
+    r"\bis (not )?believed\b": "is trusted",
+    r"\bcannot be had\b": "is not available",
+    r"\bwould rather\b": "prefers",
+    r"\bin words\b": "as text",
+    r"\blast words\b": "last lines",
 }
 # Names of fields and keys that are stored, or that programs read.
 _STORED = {"stands", "barred", "in flight", "put back from the archive: ", " stands"}
@@ -50,7 +68,7 @@ _CODE, _PAGES = ("rollback", "components"), ("README.md", "docs")
 
 
 def main() -> int:
-    """The exit code: 0 where nothing is found, else 1."""
+    """The exit code: 0 if nothing is found, else 1."""
     found = [*_in_code(), *_in_pages()]
     for line in found:
         print(line)
@@ -58,7 +76,7 @@ def main() -> int:
 
 
 def wrong(text: str) -> Iterator[tuple[str, str]]:
-    """Words of `text` that must not be there, each with what to write instead. Pure."""
+    """The forbidden words in `text`, each with what to write instead. Pure."""
     for pattern, instead in WORDS.items():
         if (match := re.search(pattern, text)) is not None:
             yield match[0], instead

@@ -14,7 +14,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
     "Inspect": ("history", "diff", "report", "audit", "ledger"),
     "Check": ("can", "drill", "acceptance"),
     "Set up": ("init", "adopt", "catalogue", "foundation", "guard", "tools"),
-    "Sign in": ("login", "logout", "credentials"),
+    "Log in": ("login", "logout", "credentials"),
     "Pipelines": ("ci",),
 }
 

@@ -49,7 +49,7 @@ class People(Section):
     )
     approvers: tuple[str, ...] = Field(
         (),
-        description="Who may take the approver role. They may be in no other list",
+        description="Who may assume the approver role. They may be in no other list",
         examples=[_USERS],
     )
 
@@ -158,7 +158,7 @@ class GitLab(Section):
     )
     approvals: Annotated[str, like(GITLAB_PROJECT, "path of a GitLab project", empty=True)] = Field(
         "",
-        description="Another project, whose jobs on the protected branch may take the approver role. Nobody who deploys or "
+        description="Another project, whose jobs on the protected branch may assume the approver role. Nobody who deploys or "
         "is on call may push to it. Empty: only people approve",
         examples=["acme/approvals"],
     )

@@ -557,7 +557,7 @@ def _waiting(seen: RecordSeen, do: Commands, what: str) -> Advice:
         why = seen.outdated or "it was changed by something else than this command"
         return Advice(
             state=State.OUTDATED,
-            what=f"{what} is waiting, but cannot be applied any more: {why}.",
+            what=f"{what} is waiting, but can no longer be applied: {why}.",
             steps=(replace(abort, why="then plan again"),),
         )
     if seen.required != "identity":

@@ -161,7 +161,7 @@ FUNCTION_DEEDS = (
     _row(NOBODY, "read or change another team's function", "lambda:GetFunction GetAlias UpdateAlias UpdateFunctionCode",
          FOREIGN),
     _row(NOBODY, "invoke a function without the alias", "lambda:InvokeFunction", FUNCTION),
-    _row(_DRG, "wake an inactive version", "lambda:InvokeFunction", f"{FUNCTION}:3"),
+    _row(_DRG, "activate an inactive version", "lambda:InvokeFunction", f"{FUNCTION}:3"),
     _row(NOBODY, "wake a version outside the catalogue", "lambda:InvokeFunction", f"{UNCATALOGUED}:3"),
     _row(_D, "delete a version", "lambda:DeleteFunction", f"{FUNCTION}:3"),
     _row(_D, "read who may invoke a version", "lambda:GetPolicy", f"{FUNCTION}:3"),

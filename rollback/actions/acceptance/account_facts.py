@@ -42,7 +42,7 @@ def _paced(sandbox: Sandbox) -> str:
         events.unregister("needs-retry.lambda", seen)
     rate = _CALLS / (time.monotonic() - began)
     if strange := codes.keys() - THROTTLES:
-        raise Differs(f"too many requests were answered with {', '.join(sorted(strange))}")
+        raise Differs(f"too many requests failed with {', '.join(sorted(strange))}")
     measured = f"{_CALLS} GetAlias at up to {pace.writes:g} a second after a burst of {pace.burst}, {rate:.0f} a second"
     if codes:
         raise Differs(

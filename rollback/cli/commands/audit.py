@@ -16,7 +16,7 @@ def audit(env: Env, json: Json = False) -> None:
         if seen.findings:
             first, more = seen.findings[0], len(seen.findings) - 1
             raise VerificationFailed(
-                f"The audit trail of {env} breaks at {first}" + (f" (and {more} more)." if more else "."),
+                f"The ledger of {env} is broken at {first}" + (f" (and {more} more)." if more else "."),
                 code=Code.AUDIT_BROKEN,
                 changed="Nothing was changed.",
                 next="Do not act on a record that is named. CloudTrail's data events show who wrote to the table; its "

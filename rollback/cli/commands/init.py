@@ -128,7 +128,7 @@ def init(
         bool | None,
         typer.Option(
             "--permission-sets/--no-permission-sets",
-            help="Whether people sign in with IAM Identity Center; default: if you do.",
+            help="Whether people log in with IAM Identity Center; default: if you do.",
         ),
     ] = None,
     repository: Annotated[

@@ -271,7 +271,7 @@ def _facts(reported: ReportedRecord) -> h.Element:
         ("reason", clean(record.reason)),
         ("goes below", clean(record.below)),
         ("services", ", ".join(record.services)),
-        ("left out", ", ".join(record.without)),
+        ("excluded", ", ".join(record.without)),
         (
             "prepared by" if record.taken_by else "started by",
             f"{clean(str(record.initiated_by))} at {_when(record.initiated_at)}",
