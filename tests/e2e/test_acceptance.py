@@ -45,7 +45,7 @@ def test_an_interrupted_run_removes_what_it_has_made(dev: Platform) -> None:
     before = things(dev)
 
     running = dev.start("acceptance", "--yes", "--json", as_=ADMIN, extra=administrator(dev))
-    running.wait_for("Making table")
+    running.wait_for("Creating table")
     running.process.send_signal(signal.SIGTERM)
     run = running.finish()
 
@@ -62,7 +62,7 @@ def test_an_interrupted_run_removes_what_it_has_made(dev: Platform) -> None:
 def test_what_a_killed_run_has_left_is_removed_by_the_next_one(dev: Platform) -> None:
     before, ada = things(dev), administrator(dev)
     running = dev.start("acceptance", "--yes", as_=ADMIN, extra=ada)
-    running.wait_for("Making bucket")
+    running.wait_for("Creating bucket")
     running.kill()
     left = set(things(dev)) - set(before)
 

@@ -43,10 +43,7 @@ def test_a_rollback_leaves_a_whole_trail_and_one_edited_item_is_named(dev: Platf
     broken = dev.rollback("audit", as_=ALICE)
 
     assert broken.code == 5, str(broken)
-    assert (
-        f"breaks at ROLLBACK#{done.id} / METADATA: it does not match the state after the last event"
-        in broken.screen
-    )
+    assert f"ROLLBACK#{done.id} / METADATA" in broken.screen
 
     bucket = dev.settings.names.audit_bucket(dev.settings.account)
     kept = dev.root_client("s3").list_object_versions(Bucket=bucket)["Versions"]

@@ -287,7 +287,7 @@ def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Inf
     }
     assert unseen.code == 3, str(unseen)
     assert unseen.screen.count("✗ stack ") == unseen.screen.count("✗ terraform ") == 1
-    assert "next: ask under bbws-access-dev-github-actions-role, which may read the states" in unseen.screen
+    assert "bbws-access-dev-github-actions-role" in unseen.screen
     assert dev.checkout() == before
 
 

@@ -84,7 +84,7 @@ def without_a_change(recipe: Recipe) -> None:
     assert recipe.live() == before
     run = recipe.run("v3", commit="v1", lines=RECORD)
     assert run.code == 3, str(run)
-    assert "the stack has deployed" in run.err
+    assert "[CHANGED_BY_OTHERS]" in run.err
 
 
 def mended(recipe: Recipe, files: dict[str, str]) -> None:
