@@ -30,11 +30,13 @@ def verb(
     env: str | None,
     json: bool,  # noqa: FBT001 - typer's
     timeout: str = "",
+    *,
+    reads: bool = False,
 ) -> Iterator[tuple[environment.Environment, terminal.Terminal]]:
     """Opens a verb's environment and terminal, and turns errors into exit codes. `timeout` limits what happens
-    before anything is changed.
+    before anything is changed. One Ctrl-C stops a verb that only `reads`.
     """
-    with _logged(json) as (ui, log), _opened(env, ui, log, timeout) as opened:
+    with _logged(json) as (ui, log), _opened(env, ui, log, timeout, reads=reads) as opened:
         yield opened, ui
 
 
@@ -52,7 +54,7 @@ def _logged(json: bool) -> Iterator[tuple[terminal.Terminal, run_log.RunLog]]:  
 
 @contextmanager
 def _opened(
-    env: str | None, ui: terminal.Terminal, log: run_log.RunLog, timeout: str
+    env: str | None, ui: terminal.Terminal, log: run_log.RunLog, timeout: str, *, reads: bool
 ) -> Iterator[environment.Environment]:
     stop = threading.Event()
     of_ledger: list[events.Event] = []
@@ -69,7 +71,7 @@ def _opened(
     try:
         if timeout:
             stop = deadline.Deadline(options.seconds_in(timeout))
-        with _graceful(stop, ui):
+        with _graceful(stop, ui, reads=reads):
             opened = environment.Environment.open(env, on_event=hear, confirm=ui.confirm, stop=stop)
             if not gc.isenabled():
                 gc.freeze()
@@ -85,7 +87,9 @@ def _opened(
                     for event in dict.fromkeys(of_ledger):
                         ui.hear(event)
     except (StoppedAtOnce, KeyboardInterrupt) as ended:
-        at_once = ended if isinstance(ended, StoppedAtOnce) else _ended(opened)
+        at_once = (
+            ended if isinstance(ended, StoppedAtOnce) else _ended(None if reads else opened, reads=reads)
+        )
         log.failed(at_once)
         ui.error(at_once)
         # Threads that still wait for a response would keep the process alive.
@@ -97,9 +101,13 @@ def _opened(
         raise typer.Exit(_shown_error(error, env, ui, log, opened)) from None
 
 
-def _ended(opened: environment.Environment | None) -> StoppedAtOnce:
-    """The error for a second Ctrl-C before anything runs or after it has ended."""
-    return opened.stopped_at_once() if opened else StoppedAtOnce("Stopped at once.", code=Code.ENDED)
+def _ended(opened: environment.Environment | None, *, reads: bool = False) -> StoppedAtOnce:
+    """The error for a second Ctrl-C before anything runs or after it has ended; or for the first, to a verb that `reads`."""
+    if opened is not None:
+        return opened.stopped_at_once()
+    return StoppedAtOnce(
+        "Stopped at once.", code=Code.ENDED, changed="Nothing was changed." if reads else None
+    )
 
 
 @contextmanager
@@ -138,11 +146,13 @@ def _shown_error(
 
 
 @contextmanager
-def _graceful(stop: threading.Event, ui: terminal.Terminal) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM stops gracefully, or cancels a question; the second stops at once."""
+def _graceful(stop: threading.Event, ui: terminal.Terminal, *, reads: bool) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM stops gracefully, or cancels a question; the second stops at once, and so does the
+    first where nothing but reading is under way.
+    """
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signal module's
-        if deadline.asked(stop).is_set():
+        if reads or deadline.asked(stop).is_set():
             raise KeyboardInterrupt
         stop.set()
         if ui.asking:  # in this thread: the question ends, and the terminal says so

@@ -304,6 +304,22 @@ def test_ctrl_c_during_the_smoke_test_leaves_a_record_that_resume_finishes(
     _is_over(dev, run.id)
 
 
+@pytest.mark.parametrize("arguments", [["history", "--json"], ["lambda", "--dry-run"]], ids=" ".join)
+def test_one_ctrl_c_ends_what_only_reads(dev: Platform, proxy: Proxy, arguments: list[str]) -> None:
+    dev.story()
+    held = proxy.hold("Query")
+    running = dev.start(*arguments, as_=ALICE, endpoint=proxy.endpoint)
+    held.wait()
+
+    running.interrupt()
+
+    # What is asked for is not answered: nothing is waited for.
+    run = running.finish(15)
+    assert run.code == 130, str(run)
+    assert "[ENDED]" in run.err or '"ENDED"' in run.err, str(run)
+    assert "Nothing was changed." in run.err
+
+
 def test_resume_and_abort_of_what_has_ended_are_refused(dev: Platform) -> None:
     dev.story()
     done = dev.rollback("lambda", "--reason", REASON, "--json", as_=ALICE)

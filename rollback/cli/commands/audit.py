@@ -10,7 +10,7 @@ from rollback.views import audit as views
 
 def audit(env: Env, json: Json = False) -> None:
     """Check the whole ledger against its archive: exit 5 if an item was changed."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, reads=True) as (opened, ui):
         seen = opened.audit()
         ui.show(views.view(seen), views.document(seen))
         if seen.findings:

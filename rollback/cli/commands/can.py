@@ -32,7 +32,7 @@ def can(
     json: Json = False,
 ) -> None:
     """Check whether a release could be rolled back: exit 0, or 3 with each reason."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, reads=True) as (opened, ui):
         if markdown and json:
             raise UsageError(
                 "--markdown and JSON both write to standard output.",

@@ -47,7 +47,7 @@ def build(
 
 def status(env: Env, json: Json = False) -> None:
     """Show whether the guard would act on an alarm, and why it ignored recent ones."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, reads=True) as (opened, ui):
         found = opened.guard.status()
         ui.show(views.state(found), {"environment": opened.name, **views.document(found)})
         if not found.ok:

@@ -41,7 +41,7 @@ def history(
     json: Json = False,
 ) -> None:
     """List releases, rollbacks and stack updates, newest first."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, reads=True) as (opened, ui):
         entries = opened.history(limit, kind.value if kind else None)
         for notice in entries.notices:
             ui.notice(notice)
@@ -52,7 +52,7 @@ def history(
 
 def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:
     """Show one rollback (plan, journal, next command) or one stack update."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, reads=True) as (opened, ui):
         moment = opened.moment(identifier)
         if moment is not None:
             ui.show(records.history_view([moment]), moment.document)
@@ -79,6 +79,6 @@ def diff(
     json: Json = False,
 ) -> None:
     """Show what changed between two releases, or since the previous one."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, reads=True) as (opened, ui):
         found = opened.diff(before, after)
         ui.show(release_diff.view(found), release_diff.document(found))

@@ -116,7 +116,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List the recorded releases, newest first."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, reads=True) as (opened, ui):
         found = opened.releases.list()
         ui.show(
             records.releases_view(found, everything=everything),

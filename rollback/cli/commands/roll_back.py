@@ -99,7 +99,7 @@ def lambda_(
     json: Json = False,
 ) -> None:
     """Roll Lambda aliases back to an earlier release."""
-    with verb(env, json, timeout) as (opened, ui):
+    with verb(env, json, timeout, reads=dry_run or as_shell) as (opened, ui):
         options = Options(
             reason=reason,
             resume=resume_file,
@@ -245,5 +245,5 @@ def full(
 def _do(
     env: str, request: Request, reason: str, *, dry_run: bool, yes: bool, wait: str, timeout: str, json: bool
 ) -> None:
-    with verb(env, json, timeout) as (opened, ui):
+    with verb(env, json, timeout, reads=dry_run) as (opened, ui):
         preview_or_start(opened, ui, request, reason, dry_run=dry_run, yes=yes, wait=wait)

@@ -42,7 +42,8 @@ def status(
     json: Json = False,
 ) -> None:
     """Show what is deployed, what is running, and what to type next."""
-    with verb(env, json) as (opened, ui):
+    # Watching ends with Ctrl-C: as it is meant to, with exit 0.
+    with verb(env, json, reads=not watch) as (opened, ui):
         if watch:
             if exact or commit is not None:
                 raise UsageError(
