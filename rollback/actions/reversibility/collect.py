@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -104,11 +103,16 @@ def _asked(check: str, ask: Callable[[], list[Judgement]]) -> list[Judgement]:
 
 def _of_states(session: Session, check: str, ask: Callable[[], list[Judgement]]) -> list[Judgement]:
     """Like `_asked`, for checks that only the deployer role can read."""
-    found = _asked(check, ask)
-    if any("AccessDenied" in one.why or "Not allowed" in one.why for one in found if one.against):
+    try:
+        return ask()
+    except RollbackError as error:
+        denied = error.code is Code.ACCESS_DENIED
         role = session.settings.called(DEPLOYER)
-        return [replace(one, next=f"run it under {role}, which may read the states") for one in found]
-    return found
+        return [
+            unasked(
+                check, error.what, f"run it under {role}, which may read the states" if denied else error.next
+            )
+        ]
 
 
 def _functions(session: Session, timeline: Timeline) -> list[Judgement]:

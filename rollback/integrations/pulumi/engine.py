@@ -262,5 +262,12 @@ class Engine:
 
 def failed(what: str, ended: CommandResult, *, changed: str | None = None, next: str = "") -> EngineError:  # noqa: A002 - the word of RollbackError
     """The error for a command that failed."""
-    kind = Locked if ended.locked else Denied if ended.denied else EngineError
+    if ended.denied:
+        # The engine's own words are those of its storage's library, and name no role.
+        return Denied(
+            f"{what} failed: this role may not read or write the stack's state.",
+            changed=changed,
+            next=next,
+        )
+    kind = Locked if ended.locked else EngineError
     return kind(f"{what} failed:\n{ended.why}", changed=changed, next=next)

@@ -17,7 +17,14 @@ from rollback.core.errors import Code, UsageError
 from rollback.core.process_identity import Process, began
 from rollback.integrations.gated.pulumi_command import QuietStack, ignored
 from rollback.integrations.pulumi import virtualenv
-from rollback.integrations.pulumi.engine import CommandWatch, Engine, EngineError, Locked
+from rollback.integrations.pulumi.engine import (
+    CommandResult,
+    CommandWatch,
+    Engine,
+    EngineError,
+    Locked,
+    failed,
+)
 from rollback.integrations.pulumi.installation import INSTALLER
 from rollback.integrations.pulumi.virtualenv import Checkouts, local_packages, provide
 from rollback.ledger.lease import LeaseLost
@@ -246,3 +253,12 @@ def test_only_the_gated_command_starts_the_engine() -> None:
     assert found <= {engine, "actions/reversibility/collect.py"}
     assert started == {engine, "integrations/gated/pulumi_command.py"}
     assert "subprocess" not in texts[engine]
+
+
+def test_a_state_that_the_role_may_not_read_is_named_without_the_storages_words() -> None:
+    denied = 'error: read ".pulumi/meta.yaml": blob (code=PermissionDenied): operation error S3: GetObject, RequestID: 1'
+
+    error = failed("pulumi stack export", CommandResult(code=255, output=[denied]))
+
+    assert (error.code, error.changed) == (Code.ACCESS_DENIED, "")
+    assert "S3" not in error.what
