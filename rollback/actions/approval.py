@@ -137,6 +137,7 @@ def approve(record: Record, digest: str, by: Actor, settings: Settings, now: dat
         raise Refused(
             f"{record.rollback_id} is {record.status}: it is not waiting for approval.",
             code=Code.WRONG_STATUS,
+            next=f"rollback show {record.rollback_id} --env {record.environment}",
         )
     if record.standby_until and not now_iso(now) < record.standby_until:
         raise Refused(

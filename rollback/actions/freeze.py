@@ -33,7 +33,11 @@ def unfreeze(session: Session, reason: str) -> Freeze:
     reason = checked_reason(reason)
     freeze_entry = frozen(session.ledger)
     if freeze_entry is None:
-        raise Refused(f"{session.environment} is not frozen.", code=Code.NOTHING_TO_LIFT)
+        raise Refused(
+            f"{session.environment} is not frozen.",
+            code=Code.NOTHING_TO_LIFT,
+            next=f"rollback status --env {session.environment}",
+        )
     session.ledger.append(
         manual_entry(session, "unfreeze", "", reason, session.clocks.now()), lifts=[freeze_entry]
     )

@@ -91,7 +91,8 @@ def lift(session: Session, version: str, services: Sequence[str], reason: str) -
             f"{version[:80]} is not quarantined{' for ' + ', '.join(chosen) if chosen else ''}"
             + (": a release made from it is." if made_from else "."),
             code=Code.NOTHING_TO_LIFT,
-            next="\n".join(lifting(made_from, session.environment)),
+            next="\n".join(lifting(made_from, session.environment))
+            or f"rollback release list --env {session.environment}  # what is quarantined",
         )
     session.ledger.append(
         manual_entry(session, "lift", version, reason, session.clocks.now()), lifts=quarantines

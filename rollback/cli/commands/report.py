@@ -35,7 +35,7 @@ def report(
             "-f",
             metavar="FILE",
             callback=output.file,
-            help="The file to write; - is standard output.",
+            help="The file to write; default: rollback-ENV.html here. - is standard output.",
         ),
     ] = "",
     markdown: Annotated[
@@ -47,7 +47,7 @@ def report(
     json: Json = False,
 ) -> None:
     """Write an HTML report of one rollback, or of the whole environment."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, reads=True) as (opened, ui):
         if markdown and identifier is None:
             raise UsageError(
                 "--markdown needs the ID of one rollback.",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli.options import ConfirmDead, Identifier, Json, MaybeEnv, Reason, Timeout, Wait, minutes_if
+from rollback.cli.options import ConfirmDead, Identifier, Json, MaybeEnv, Timeout, Wait, minutes_if
 from rollback.cli.runtime import end, verb
 from rollback.core.canonical import plain
 from rollback.model.advice import once_approved
@@ -66,7 +66,9 @@ def resume(
 def abort(
     identifier: Identifier,
     env: MaybeEnv = None,
-    reason: Reason = "",
+    reason: Annotated[
+        str, typer.Option("--reason", "-r", metavar="TEXT", help="The reason, on one line; optional.")
+    ] = "",
     confirm_dead: ConfirmDead = "",
     json: Json = False,
 ) -> None:
