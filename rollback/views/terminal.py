@@ -315,7 +315,11 @@ class Terminal:
         with self.results.capture() as shown:
             # Lines to copy may be wider than the screen, and must not be cropped.
             self.results.print(view, crop=False)
-        write_out(shown.get().removesuffix("\n"), to_the_end=False)
+        printed = shown.get().removesuffix("\n")
+        if not self.results.is_terminal:
+            # What fills a column is no part of a line that is copied or compared.
+            printed = "\n".join(line.rstrip() for line in printed.split("\n"))
+        write_out(printed, to_the_end=False)
 
     def error(self, error: RollbackError) -> None:
         """Shows what happened, the code, what was changed, and what to type next.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from demo.screen import left
 from rollback.actions.audit import Audited
@@ -133,6 +134,18 @@ def test_with_json_what_was_left_empty_is_empty(capsys: pytest.CaptureFixture[st
         "hint": "",
         "exit_code": 1,
     }
+
+
+def test_lines_of_a_table_that_is_piped_end_with_their_text(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("what", "why", box=None)
+    table.add_row("short", "")
+    table.add_row("", "a longer one")
+
+    Terminal().show(table, {})
+
+    printed = capsys.readouterr().out
+    assert "a longer one" in printed
+    assert all(line == line.rstrip() for line in printed.splitlines())
 
 
 @pytest.mark.parametrize(("is_terminal", "lines"), [(False, 1), (True, 2)])
