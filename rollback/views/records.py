@@ -59,8 +59,8 @@ _RESULTS = {str(status): style for status, style in STATUS_STYLES.items()} | {
     "in-progress": "cyan",
 }
 _LOUD = "bold white on red"
-# Terminal widths that tables of three and six columns need.
-_THREE, _SIX = 76, 100
+# Terminal widths that tables of two, three and six columns need.
+_TWO, _THREE, _SIX = 46, 76, 100
 # Characters of a commit's subject in a list; `show` shows all of it.
 _SUBJECT = 60
 # Characters shown of an event's data that this tool did not write.
@@ -290,7 +290,13 @@ def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()
         [([[(_day(at), "")]], [*what, *how]) for at, what, how in rows],
         least=(0, 0),
     )
-    return Either(_THREE, wide, narrow)
+    # Beside a time there is no room for an id.
+    narrowest = Listing(
+        ("", "when (UTC), what and how"),
+        [([[("", "")]], [[(_day(at), "")], *what, *how]) for at, what, how in rows],
+        least=(0, 0),
+    )
+    return Either(_THREE, wide, Either(_TWO, narrow, narrowest))
 
 
 def _what(moment: Moment) -> Cell:
