@@ -138,8 +138,9 @@ class Terminal:
                 command, _, comment = each.partition("  # ")
                 self.console.print(Command("", command, comment), crop=False)
             else:
-                # In a file a line is a line: it is searched for a request's id.
-                self.console.print(text(each, "dim"), soft_wrap=not self.console.is_terminal)
+                # In a file a line is a line: it is searched for a request's id. On a terminal a path is copied whole.
+                on_a_terminal = self.console.is_terminal
+                self.console.print(text(each, "dim"), soft_wrap=not on_a_terminal, overflow="ignore", crop=False)
 
     def waiting(self, why: str, seconds: float) -> None:
         now = time.monotonic()

@@ -197,6 +197,17 @@ def test_what_to_type_next_is_copied_whole_and_what_is_said_of_it_is_broken_betw
     assert words == f"# another person, under bbws-access-prod-approver-role {said}"
 
 
+def test_a_path_in_a_notice_is_whole() -> None:
+    output = io.StringIO()
+    terminal = Terminal()
+    terminal.console = Console(file=output, markup=False, highlight=False, emoji=False, width=60)
+    path = f"/home/olga/.local/state/rollback/emergency-{'0' * 40}.jsonl"
+
+    terminal.notice(f"The journal of this emergency is in {path}")
+
+    assert path in output.getvalue()
+
+
 def test_nothing_of_what_was_waited_for_is_left_beside_what_comes_after() -> None:
     output = io.StringIO()
     terminal = Terminal()
