@@ -37,15 +37,22 @@ def plan_view(plan: Plan[Any]) -> RenderableType:
     notices = [hanging("!", text(notice, "yellow"), "yellow") for notice in plan.notices]
     digest = unwrapped(text(f"Digest {plan.digest()}", "dim"))
     several = parts(plan)
-    doomed = plan.infrastructure.get(DELETE, 0) if isinstance(next(iter(plan.steps), None), Doomed) else 0
-    count = f"{doomed} to delete" if doomed else f"{len(plan.changing)} to change"
-    again = Text.assemble((plan.environment, "bold"), "  ", _change(plan, count))
+    again = Text.assemble((plan.environment, "bold"), "  ", _change(plan, _counted(plan)))
     if several:
         bodies = [
             line for kind, part in several.items() for line in (text(kind, "bold"), *_body(part), Text())
         ]
         return Group(Tall(Group(head, _change_line(plan, ""), Text(), *bodies, *notices), again), digest)
     return Group(Tall(Group(head, *_body(plan), Text(), *notices), again), digest)
+
+
+def _counted(plan: Plan[Any]) -> str:
+    """How much a plan changes, of each of its parts where it has some."""
+    if several := parts(plan):
+        return ", ".join(f"{kind} {len(part.changing)}" for kind, part in several.items()) + " to change"
+    if isinstance(next(iter(plan.steps), None), Doomed):
+        return f"{plan.infrastructure.get(DELETE, 0)} to delete"
+    return f"{len(plan.changing)} to change"
 
 
 def _body(plan: Plan[Any]) -> list[RenderableType]:
