@@ -9,7 +9,7 @@ from rich.console import Group
 from rollback.actions.audit import Audited
 from rollback.core.canonical import plain
 from rollback.model.grouping import some
-from rollback.views.rich_layout import text
+from rollback.views.rich_layout import hanging, text
 
 # How many keys that were never archived are shown; --json has all.
 _SHOWN = 10
@@ -17,7 +17,12 @@ _SHOWN = 10
 
 def view(seen: Audited) -> Group:
     """The same on a terminal."""
-    return Group(*map(text, lines(seen)))
+    return Group(
+        *(
+            hanging(one[0], text(one[2:])) if one.startswith(("✗ ", "✓ ", "! ")) else text(one)
+            for one in lines(seen)
+        )
+    )
 
 
 def document(seen: Audited) -> dict[str, Any]:
