@@ -140,7 +140,9 @@ class Terminal:
             else:
                 # In a file a line is a line: it is searched for a request's id. On a terminal a path is copied whole.
                 on_a_terminal = self.console.is_terminal
-                self.console.print(text(each, "dim"), soft_wrap=not on_a_terminal, overflow="ignore", crop=False)
+                self.console.print(
+                    text(each, "dim"), soft_wrap=not on_a_terminal, overflow="ignore", crop=False
+                )
 
     def waiting(self, why: str, seconds: float) -> None:
         now = time.monotonic()

@@ -109,7 +109,8 @@ class Full:
                 journal.append(PartDone(part=kind))
                 self._targets[kind].publish(part, part.left(undone=False), events_of(part, journal.events))
             done.extend(part.subjects)
-            before += len(part.steps)
+            # What is unchanged counts for aliases, which confirm it, and not for resources.
+            before += self._targets[kind].counts(part, ())["planned"]
             journal.progress(before)
         return Outcome()
 

@@ -346,6 +346,35 @@ def test_full_rolls_back_aliases_then_stack_then_terraform_under_one_record(
     assert order == ["aliases", "stack", "terraform"]
 
 
+class Counting(Quiet):
+    """A person who sees how far the work has come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.totals: dict[str, int] = {}
+        self.seen: list[int] = []
+
+    def start(self, what: str, total: int) -> None:
+        self.totals[what] = total
+
+    def progress(self, done: int) -> None:
+        self.seen.append(done)
+
+
+def test_the_progress_of_full_ends_where_it_is_done_however_much_is_unchanged(
+    world: World, stack_doubles: dict[str, StackDouble]
+) -> None:
+    released(world)
+    for double in stack_doubles.values():
+        double.resources |= {f"unchanged-{number}": OLD for number in range(40)}
+    person = Counting()
+    lifecycle = Lifecycle(session=world.session(DAN), ui=person, stop=threading.Event())
+
+    lifecycle.start("full", read("full", StoredRequest()), WHY, yes=True)
+
+    assert max(person.seen) == person.totals["Rolling back"] == 3 + 3 + 3
+
+
 def test_after_full_the_next_rollback_knows_what_its_aliases_point_at(
     world: World, stack_doubles: dict[str, StackDouble]
 ) -> None:
