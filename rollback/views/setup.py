@@ -17,6 +17,7 @@ from rollback.core.sanitize import lines
 from rollback.model.grouping import some
 from rollback.model.proposal import LISTED_FUNCTIONS, Proposal, settings_of
 from rollback.views.json_output import typed
+from rollback.views.plan import common_prefix
 from rollback.views.rich_layout import lines_to_copy, text
 
 _SHOWN = 8
@@ -35,10 +36,13 @@ def view(preview: Preview, folder: str) -> RenderableType:
     services.add_column(no_wrap=True)
     services.add_column(justify="right")
     services.add_column(overflow="fold")
+    common = common_prefix([entry for entries in proposal.services.values() for entry in entries])
     for service, entries in proposal.services.items():
-        services.add_row(text(f"  {service}", "bold"), text(len(entries)), text(few(list(entries))))
+        names = [entry.removeprefix(common) for entry in entries]
+        services.add_row(text(f"  {service}", "bold"), text(len(entries)), text(few(names)))
     return Group(
         table,
+        *([text(f"Functions {common}…", "dim")] if common else []),
         services,
         *(text(one, "yellow") for one in notes(preview)),
         _traffic(preview.traffic, proposal.alias),
@@ -158,7 +162,7 @@ def diff_view(change: Change) -> RenderableType:
 
 def steps_view(steps: Sequence[str]) -> RenderableType:
     """What to type next, as lines to copy."""
-    return lines_to_copy("", *steps)
+    return lines_to_copy(*(["", *steps] if steps else []))
 
 
 def document(preview: Preview, steps: Sequence[str], *, written: bool) -> dict[str, Any]:
