@@ -6,14 +6,25 @@ from __future__ import annotations
 
 import gc
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from localaws import shell
 from tests import asked, planted
+from tests.warm import Warm
 
 _FOLDER, _LEAKS = pytest.StashKey[Path](), pytest.StashKey[list[str]]()
 _ASKED, _NEWS = pytest.StashKey[Path](), pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Commands and the engine's plugins are forks from here on."""
+    shell.tools(lambda _: None)
+    with Warm() as running, running.in_place_of_plugins():
+        yield running
 
 
 def pytest_configure(config: pytest.Config) -> None:

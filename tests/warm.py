@@ -463,7 +463,7 @@ def _interpret(arguments: list[str], path: Sequence[str]) -> None:
     while rest and rest[0] in ("-P", "-u"):
         safe, unbuffered = safe or rest[0] == "-P", unbuffered or rest[0] == "-u"
         del rest[0]
-    if not rest or (rest[0].startswith("-") and rest[0] != "-c"):
+    if not rest or (rest[0].startswith("-") and rest[0] != "-c") or Path(rest[0]).is_dir():
         os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - as it was called
     inline = rest[0] == "-c"
     program = Path(rest[0])

@@ -33,14 +33,6 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def warm() -> Iterator[Warm]:
-    """Commands and the engine's plugins are forks from here on."""
-    shell.tools(lambda _: None)
-    with Warm() as running, running.in_place_of_plugins():
-        yield running
-
-
-@pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Callable[[str], Kept]:
     """Environment → what a real `pulumi up` declares of it, done for all workers when it is first asked for."""
     base = tmp_path_factory.getbasetemp()

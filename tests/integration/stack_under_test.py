@@ -16,6 +16,7 @@ import boto3
 import pytest
 import yaml
 
+from localaws import shell
 from localaws.emulator import server
 from localaws.toolchain.build import ensure_engine, ensure_plugins
 from rollback.aws.account import Account
@@ -260,10 +261,16 @@ class Estate:
         return sorted(one["urn"].rpartition("::")[2] for one in exported["deployment"].get("resources", []))
 
 
+def engine_path() -> str:
+    """A PATH on which the engine finds our plugins: forks of them within `Warm.in_place_of_plugins`."""
+    ensure_plugins()
+    return os.pathsep.join((str(shell.BIN), str(ensure_engine().parent), os.environ["PATH"]))
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[Estate]:
     """An empty stack in an emulator of its own; its environment is this process's, too."""
-    path = os.pathsep.join((str(ensure_plugins()), str(ensure_engine().parent), os.environ["PATH"]))
+    path = engine_path()
     with server.running(auth=False) as emulator, pytest.MonkeyPatch.context() as patch:
         estate = Estate.create(folder, path=path, endpoint=emulator.endpoint)
         for name, value in estate.environment.items():

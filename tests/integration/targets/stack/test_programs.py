@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from localaws.emulator import server
-from localaws.toolchain.build import ensure_engine, ensure_plugins, ensure_yaml_host
+from localaws.toolchain.build import ensure_yaml_host
 from rollback.actions.reversibility.collect import of_stack
 from rollback.actions.reversibility.rules import CheckAnswer
 from rollback.core.errors import Code, UsageError
@@ -27,7 +27,7 @@ from rollback.model.request import StackRequest
 from rollback.targets.base import Outcome
 from tests.coded import coded
 from tests.doubles.journal import Memory
-from tests.integration.stack_under_test import HEAD, ROOT, Estate, ops
+from tests.integration.stack_under_test import HEAD, ROOT, Estate, engine_path, ops
 
 FOLDER = "infra/network"
 
@@ -41,7 +41,7 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture
 def empty(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
     """A project in a sub-folder of its repository, with an empty stack `dev`; nothing is left of what it does."""
-    path = os.pathsep.join((str(ensure_plugins()), str(ensure_engine().parent), os.environ["PATH"]))
+    path = engine_path()
     estate = Estate.create(tmp_path, path=path, endpoint=endpoint, project=FOLDER)
     for name, value in estate.environment.items():
         monkeypatch.setenv(name, value)

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 import pytest
 
 from localaws.emulator import server
-from localaws.toolchain.build import ensure_engine, ensure_plugins
 from rollback.config.settings import parse
 from rollback.core.errors import Code, Refused
 from rollback.core.process_identity import Process
@@ -34,7 +33,7 @@ from rollback.targets.stack.target import Stack
 from tests.coded import coded
 from tests.doubles.journal import Memory
 from tests.doubles.world import texts
-from tests.integration.stack_under_test import REGION, Estate
+from tests.integration.stack_under_test import REGION, Estate, engine_path
 from tests.proxy import Held, Proxy
 from tests.sharing import Shared
 
@@ -90,7 +89,7 @@ class World:
 
 @contextmanager
 def made(folder: Path) -> Iterator[World]:
-    path = os.pathsep.join((str(ensure_plugins()), str(ensure_engine().parent), os.environ["PATH"]))
+    path = engine_path()
     with (
         server.running(auth=False) as emulator,
         Proxy(emulator.endpoint) as proxy,
