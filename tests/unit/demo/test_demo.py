@@ -114,7 +114,7 @@ def test_a_command_is_shown_with_what_it_prints(tmp_path: Path) -> None:
 def test_another_exit_code_than_expected_fails_and_hides_nothing(tmp_path: Path) -> None:
     stage, written = _stage()
 
-    with pytest.raises(ClaimError, match="exit code 4, and not with 0"):
+    with pytest.raises(ClaimError, match="exit code 4, not 0"):
         stage.run(_print("why it failed", 4), cwd=tmp_path, env=dict(os.environ), show=lambda _: [])
 
     assert "why it failed" in written.getvalue()
