@@ -1,1 +1,1 @@
-"""Measures the command against the script that it replaces and against the account's quotas."""
+"""Compares the command with the script that it replaces and with the account's quotas."""

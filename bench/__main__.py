@@ -1,6 +1,6 @@
-"""`python -m bench`: one table, and the same in `.local/bench.json`.
+"""`python -m bench`: prints a table of measurements, and writes them to `.local/bench.json`.
 
-Rows of 5,000 functions take three quarters of an hour: without `--all` they are those that were published last.
+Rows with 5,000 functions take 45 minutes: without `--all` the last published values are shown.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from rollback.config.naming import ROLLBACK
 
 RESULT = LOCAL / "bench.json"
 _MANY, _HUGE = 500, 5000
-# Resources, and in how many pairs they are measured.
+# Numbers of resources, and of pairs of measurements for each.
 _INFRASTRUCTURE = ((10, 3), (300, 3))
 _RUNS = 3
 _HISTORY = 1000
 _WIDTH = 132
-# Load a core beyond which something else decides; the measuring itself makes less than one.
+# Load for each core above which other work disturbs the measurement, which itself causes less than one.
 _BUSY = 1.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; the exit code: 0 measured, 1 failed or, with `--strict`, a bar was missed."""
+    """Measures. The exit code: 0 measured, 1 failed or, with `--strict`, a bar was missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--all", action="store_true", help=f"{_HUGE} functions as well: 45 minutes more")
     parser.add_argument("--thorough", action="store_true", help="three runs of everything, in pairs")
-    parser.add_argument("--strict", action="store_true", help="exit 1 where a bar is missed")
+    parser.add_argument("--strict", action="store_true", help="exit 1 if a bar is missed")
     parser.add_argument("--quick", action="store_true", help="only the platform's own functions, no script")
     parser.add_argument(
-        "--publish", action="store_true", help="into docs/bench.json and docs/benchmarks.md, too"
+        "--publish", action="store_true", help="also write docs/bench.json and docs/benchmarks.md"
     )
     options = parser.parse_args(arguments)
     progress, heading, began = BuildProgress(), table.machine(), time.monotonic()
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"About {minutes} minutes on two cores.", file=sys.stderr)
     try:
         shell.tools(progress)
-        # As pip does for who installs it: where the environment forbids Python to do so, each command would compile it all.
+        # As pip does on installation: if the environment forbids bytecode files, each command would compile everything.
         compileall.compile_dir(ROOT / "rollback", quiet=2)
         for row in measure(progress, everything=options.all, thorough=options.thorough, quick=options.quick):
             measured.append(row.document())
@@ -70,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal = Console()
     table.show(rows, heading, terminal if terminal.is_terminal else Console(width=_WIDTH))
     if (load := os.getloadavg()[1]) > _BUSY * (os.cpu_count() or 1):
-        print(f"The machine was busy with other things (load {load:.0f}): trust no ratio to the script.")
+        print(
+            f"The machine was busy with other work (load {load:.0f}): do not trust the ratios to the script."
+        )
     print(f"The same as JSON: {RESULT}. It took {(time.monotonic() - began) / 60:.0f} minutes.")
     if options.publish:
         figures.publish(measured, heading)
@@ -78,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def published(measured: Sequence[Mapping[str, Any]], document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the largest catalogue that were not measured this time, as they were published, with their day."""
+    """Rows of the largest catalogue that were not measured this time, as published before, with their date."""
     names = {row["name"] for row in measured}
     return [
         {**row, "name": f"{row['name']} ({row['at']})"}
@@ -121,10 +123,10 @@ def measure(
 def against_script(
     few: BenchAccount, progress: Callable[[str], None], *, pairs: int
 ) -> Iterator[Measurement]:
-    """The whole process against the script, in the same account, one after the other.
+    """Compares the whole process with the script, in the same account, one after the other.
 
-    With pacing on the quota itself bounds the ratio, so the bar is on what is ours: without pacing. How close execution
-    comes to the quota's floor is a bar of its own (`paced`).
+    With pacing, the quota limits the ratio, so the bar is for the command without pacing. How close execution
+    comes to the quota's floor is a separate bar (`paced`).
     """
     count = len(few.functions)
     ours: list[float] = []
@@ -155,7 +157,7 @@ def against_script(
 
 
 def at_hand(few: BenchAccount, progress: Callable[[str], None]) -> Iterator[Measurement]:
-    """What is asked for while somebody waits at the keyboard."""
+    """Commands for which a person waits at the keyboard."""
     progress("help, status and history: measuring")
     helps = [few.rollback("--help").seconds for _ in range(_RUNS)]
     yield Measurement(name="rollback --help", ours=statistics.median(helps), bar=0.3)

@@ -1,4 +1,4 @@
-"""An account to measure in: a real stack around functions with releases, and a checkout for it."""
+"""An account to measure in: a real stack for functions with releases, and a checkout for it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _COMMIT = "0" * 40
 # Aliases that the engine declares: it writes its whole state for each.
 _DECLARED = 1000
 _BATCH = 25
-# What is not measured does not wait.
+# No pacing for steps that are not measured.
 _UNPACED = {"writes": 1000, "burst": 1000, "reads": 10000}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasuredRun:
-    """How a command ended, and what it needed: `memory` is its peak, in bytes."""
+    """A command's result, time and memory: `memory` is its peak, in bytes."""
 
     code: int
     seconds: float
@@ -73,7 +73,7 @@ class BenchAccount:
     def rollback(
         self, *arguments: str, endpoint: str | None = None, paced: bool = True, role: str = ROLLBACK
     ) -> MeasuredRun:
-        """The console script, measured, under a role. Raises `LocalError` where it fails."""
+        """Runs and measures the console script under a role. Raises `LocalError` if it fails."""
         command = [str(Path(sys.executable).parent / "rollback"), *arguments]
         folder = self.checkout if paced else self.unpaced
         ran = measured(command, folder, self.environment(role, endpoint))
@@ -100,11 +100,13 @@ class BenchAccount:
         )
         record = json.loads(ran.output)
         if record["status"] != "COMPLETE" or record["counts"]["moved"] != len(self.functions):
-            raise LocalError(f"The rollback did not do its work: {record['status']}, {record['counts']}")
+            raise LocalError(
+                f"The rollback did not move every function: {record['status']}, {record['counts']}"
+            )
         return ran
 
     def remember(self, count: int) -> None:
-        """Makes the past longer by so many records and releases, by turns: copies of the newest of each."""
+        """Adds `count` records and releases to the history, alternately: copies of the newest of each."""
         table = self.settings.names.deployments_table
         client = connect("dynamodb", self.endpoint, self.settings)
         found = client.query(
@@ -130,9 +132,9 @@ class BenchAccount:
         return max(len(json.dumps(item).encode()) for page in pages for item in page["Items"])
 
     def environment(self, role: str, endpoint: str | None = None) -> dict[str, str]:
-        """A process's environment in this account, under a role that was really taken.
+        """A process's environment in this account, under a role that was really assumed.
 
-        As the account's root where there are no roles.
+        As the account's root if there are no roles.
         """
         credentials = identity.assume(self.endpoint, self.settings, role, "bench") if self.roles else None
         return _environment(endpoint or self.endpoint, self.settings, self.unpaced, credentials)
@@ -150,12 +152,12 @@ def running(
     *,
     guard: Mapping[str, Any] | None = None,
 ) -> Iterator[BenchAccount]:
-    """An account for as long as the block lasts, with `services` or this project's own catalogue.
+    """An account while the block runs, with `services` or this project's own catalogue.
 
-    Functions at `GOOD`, the environment declared around them by a real `pulumi up`, policies evaluated,
-    the release recorded, no smoke command. With `services` of its own it has no roles, and the aliases of
-    more than a thousand functions are made with them (`program`). `guard` is that setting: with it an alarm may take what
-    is on standby. Raises `LocalError`.
+    Functions at `GOOD`, the environment declared around them by a real `pulumi up`, policies evaluated, the release
+    recorded, no smoke command. With `services` of its own it has no roles, and the aliases of more than a thousand
+    functions are made with them (`program`). `guard` is that setting: with it an alarm may take what is on standby.
+    Raises `LocalError`.
     """
     more: dict[str, Any] = {"guard": dict(guard), "automatic": {"takes": True}} if guard is not None else {}
     checkout = _checkout(folder / "checkout", services, **more)
@@ -200,7 +202,7 @@ def generated(count: int) -> dict[str, list[str]]:
 
 
 def measured(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> MeasuredRun:
-    """Runs a command in `folder`; its standard output, or where it failed what it said."""
+    """Runs a command in `folder`; returns its standard output, or all of its output if it failed."""
     ours, child_end = os.pipe()
     with os.fdopen(ours) as report:
         try:

@@ -1,7 +1,7 @@
-"""A bad release that rolls itself back: from the alarm's transition to the last alias moved.
+"""Measures an automatic rollback: from the alarm's transition to the last alias moved.
 
-What is in it: the topic, the start of the guard's function (a cold one, as on a bad night), what it reads before it
-believes the alarm, the plan made again, and the moves at the pace of the quota, below which nobody comes.
+This includes the topic, a cold start of the guard's function, what it reads before it
+trusts the alarm, the second plan, and the moves at the quota's rate, which is the lower limit.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from localaws.errors import LocalError
 from rollback.config.naming import DEPLOYER
 
 GUARD = {"errors": 2}
-# Seconds: what may be added to the quota's floor, how long is waited for at most, and between two looks.
+# Seconds: the allowance above the quota's floor, the longest wait, and the interval between two reads.
 _OVERHEAD, _PATIENCE, _LOOK = 5.0, 180.0, 0.5
 _BAD = "v1.9.0"
 
 
 def rows(where: BenchAccount, progress: Callable[[str], None]) -> Iterator[Measurement]:
-    """The row of an account with a guard. Raises `LocalError` where the release does not come back."""
+    """The row of an account with a guard. Raises `LocalError` if the release is not rolled back."""
     count, settings = len(where.functions), where.settings
     service = next(iter(settings.services))
     alarm = settings.names.alarm(service)
@@ -44,7 +44,7 @@ def rows(where: BenchAccount, progress: Callable[[str], None]) -> Iterator[Measu
     record = _until(lambda: _taken(where, name), "nothing was taken for the alarm")
     moved = [event["at"] for event in record["events"] if event["kind"] == "moved"]
     if record["status"] != "COMPLETE" or record["counts"]["moved"] != count:
-        raise LocalError(f"The guard did not do its work: {record['status']}, {record['counts']}")
+        raise LocalError(f"The guard did not complete the rollback: {record['status']}, {record['counts']}")
     red = next(at for at, state in _changes(where, alarm) if state == "ALARM")
     seconds = datetime.fromisoformat(max(moved)).timestamp() - red
     floor = (count - RATE.burst) / RATE.rate
@@ -56,7 +56,7 @@ def rows(where: BenchAccount, progress: Callable[[str], None]) -> Iterator[Measu
 
 
 def _changes(where: BenchAccount, alarm: str) -> list[tuple[float, str]]:
-    """When the alarm has turned, in seconds of the epoch, and to what; the newest first."""
+    """The alarm's transitions: seconds since the epoch, and the new state; newest first."""
     history = connect("cloudwatch", where.endpoint, where.settings).describe_alarm_history(
         AlarmName=alarm, AlarmTypes=["CompositeAlarm"], HistoryItemType="StateUpdate"
     )
@@ -67,7 +67,7 @@ def _changes(where: BenchAccount, alarm: str) -> list[tuple[float, str]]:
 
 
 def _taken(where: BenchAccount, name: str) -> dict[str, Any] | None:
-    """The record, once it was taken and has ended."""
+    """The record, after it was taken and has ended."""
     record = json.loads(where.rollback("show", name, "--env", ENVIRONMENT, "--json").output)
     return None if record["status"] in ("STANDBY", "IN_PROGRESS") else dict(record)
 

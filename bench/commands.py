@@ -11,7 +11,7 @@ from localaws.errors import LocalError
 
 
 def run(arguments: Sequence[str], folder: Path, env: Mapping[str, str]) -> str:
-    """What a command prints. Raises `LocalError` with its last words where it fails."""
+    """Runs a command. Returns its output. Raises `LocalError` with its last lines if it fails."""
     done = subprocess.run(
         arguments,
         cwd=folder,

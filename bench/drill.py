@@ -1,7 +1,7 @@
-"""`python -m bench.drill`: every scenario drilled on an account of this machine, measured against its budget.
+"""`python -m bench.drill`: runs every drill scenario in a local account, and compares its time with its budget.
 
-make drill                 the table
-make drill ARGS=--publish  and the same in docs/drills.json and docs/benchmarks.md
+make drill                 prints the table
+make drill ARGS=--publish  also writes docs/drills.json and docs/benchmarks.md
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import dataclasses
 import json
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,10 +36,10 @@ FOLDER = LOCAL / "drill"
 RESULT, PAGE = ROOT / "docs" / "drills.json", ROOT / "docs" / "benchmarks.md"
 MARKERS = ("<!-- drills:begin -->", "<!-- drills:end -->")
 ENVIRONMENT, GOOD = "dev", "v1.1.0"
-# The spec's five, the one that nobody rolls back, and what may get in the way of the first.
+# The specification's five, the automatic one, and the faults for the first.
 DRILLED = (("all", ""), ("code", "killed"), ("code", "throttled"))
 _PROFILE = "approver"
-# As lines of the environment's settings. One error of each drill before is none that an alarm is red for.
+# As lines of the environment's settings. The threshold is above the errors that earlier drills cause.
 _GUARD = (
     "  rollback:guard: {errors: 5, package: build/guard.zip}\n",
     "  rollback:automatic: {takes: true}\n",
@@ -50,20 +51,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 all passed, 1 one did not, or the account could not be set up."""
     parser = argparse.ArgumentParser(prog="python -m bench.drill", description=__doc__)
     parser.add_argument(
-        "--publish", action="store_true", help="into docs/drills.json and docs/benchmarks.md, too"
+        "--publish", action="store_true", help="also write docs/drills.json and docs/benchmarks.md"
     )
     parser.add_argument(
-        "--check", action="store_true", help="only whether docs/benchmarks.md shows docs/drills.json"
+        "--check", action="store_true", help="only check that docs/benchmarks.md shows docs/drills.json"
     )
     options = parser.parse_args(arguments)
     if options.check:
         return check()
     stage, began = DemoStage(), time.monotonic()
     try:
-        with locked(LOCAL / "drill.lock", waiting=lambda: stage.narrate("Another one drills here; waiting.")):
+        with locked(
+            LOCAL / "drill.lock", waiting=lambda: stage.narrate("Waiting for another drill in this checkout.")
+        ):
             drills = _drilled(stage)
     except (ClaimError, LocalError, RollbackError, OSError) as error:
-        stage.failed("The drills could not go on.", f"{type(error).__name__}: {error}")
+        stage.failed("The drills stopped.", f"{type(error).__name__}: {error}")
         return 1
     stage.narrate(f"{len(drills)} drills in {time.monotonic() - began:.0f} s, their account included.")
     if options.publish:
@@ -73,11 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _drilled(stage: DemoStage) -> list[dict[str, Any]]:
     stage.opening(
-        "The bad day, rehearsed",
-        "An account that lives on this machine; every scenario goes bad on purpose and is rolled back.",
+        "Incidents, rehearsed",
+        "A local account on this machine: every scenario breaks something on purpose and rolls it back.",
     )
     if changed := dirty(ROOT):
-        stage.note(f"{changed} files are not committed: what is drilled is the last commit.")
+        stage.note(f"{changed} files have uncommitted changes: the drills use the last commit.")
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     work, progress = FOLDER / "checkout", BuildProgress(sys.stdout)
@@ -104,7 +107,7 @@ def _drilled(stage: DemoStage) -> list[dict[str, Any]]:
 def _declare(world: World) -> None:
     """An environment with a release that is good: functions, stack and Terraform configuration; shown if it fails."""
     stage = world.stage
-    stage.chapter("An environment that is good")
+    stage.chapter("A healthy environment")
     behind = dataclasses.replace(world, stage=stage.behind())
     try:
         settings = world.settings(ENVIRONMENT)
@@ -164,7 +167,7 @@ def _recorded_drills(world: World) -> list[dict[str, Any]]:
 
 
 def _approver(world: World) -> dict[str, str]:
-    """An AWS profile of the other person, in a file of its own."""
+    """An AWS profile of the other person, in a separate file."""
     credentials = world.credentials(ENVIRONMENT, APPROVER, PEOPLE[APPROVER])
     file = FOLDER / "aws" / "credentials"
     file.parent.mkdir(exist_ok=True)
@@ -191,7 +194,7 @@ def _as_it_is(world: World) -> Iterator[World]:
 
 
 def publish(drills: Sequence[Mapping[str, Any]]) -> None:
-    """Puts what was measured into docs/drills.json and docs/benchmarks.md."""
+    """Writes the measurements to docs/drills.json and docs/benchmarks.md."""
     rows = [
         {
             name: drill[name]
@@ -205,7 +208,7 @@ def publish(drills: Sequence[Mapping[str, Any]]) -> None:
 
 
 def check() -> int:
-    """0 where the page shows what was published, else 1."""
+    """0 if the page shows what was published, else 1."""
     return _shown(write=False)
 
 
@@ -214,18 +217,21 @@ def _shown(*, write: bool) -> int:
         PAGE,
         MARKERS,
         lambda: section(json.loads(RESULT.read_text(encoding="utf-8"))),
-        what="what docs/drills.json holds",
+        what="the figures of docs/drills.json",
         write=write,
         fix=_FIX,
     )
 
 
 def section(document: Mapping[str, Any]) -> str:
-    """What was measured, as a Markdown table."""
+    """The measurements, as a Markdown table."""
     lines = [
-        f"Drilled on {document['machine']}, on {document['at']}, on the local account (`make drill`).",
+        textwrap.fill(
+            f"Drilled on {document['machine']}, on {document['at']}, on the local account (`make drill`).",
+            120,
+        ),
         "",
-        "| scenario | in the way | measured | RTO | pass |",
+        "| scenario | fault | measured | RTO | pass |",
         "|---|---|--:|--:|---|",
         *(
             f"| {row['scenario']} | {row['fault']} | {row['seconds']:.1f} s | {row['rto_seconds'] // 60} min | "

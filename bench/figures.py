@@ -1,6 +1,6 @@
-"""`python -m bench.figures`: docs/benchmarks.md shows the figures of docs/bench.json, between two markers.
+"""`python -m bench.figures`: checks that docs/benchmarks.md shows the figures of docs/bench.json.
 
-With `--write` it is made so; without it, exit 1 reports that it does not.
+`--write` updates the page; without it, exit 1 reports a difference.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ MARKERS = ("<!-- bench:begin -->", "<!-- bench:end -->")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 in step (or made so), 1 not."""
+    """The exit code: 0 up to date (or written), 1 not."""
     return in_step(
         arguments,
         module="bench.figures",
         page=PAGE,
         markers=MARKERS,
         content=lambda: section(published()),
-        what="what docs/bench.json holds",
+        what="the figures of docs/bench.json",
     )
 
 
 def publish(rows: Sequence[Mapping[str, Any]], machine: str) -> None:
-    """Puts rows that were measured now into docs/bench.json and docs/benchmarks.md.
+    """Writes new rows to docs/bench.json and docs/benchmarks.md.
 
-    Rows of before that were not measured stay, each with its day and machine.
+    Older rows that were not measured now remain, each with its date and machine.
     """
     at = datetime.now(UTC).date().isoformat()
     names = {row["name"] for row in rows}

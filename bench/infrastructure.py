@@ -1,4 +1,4 @@
-"""Putting infrastructure back, beside what a careful operator types for the same."""
+"""Rollbacks of infrastructure, compared with what a careful operator types for the same."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rollback.config.settings import Settings, load
 _TRACKED = ("requirements.txt", "Pulumi.yaml", f"Pulumi.{ENVIRONMENT}.yaml")
 _FOLDERS = ("components", "rollback", "terraform")
 _GIT = ("-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false")
-# From so many resources on the ratio is what counts; of fewer, the seconds on top.
+# From this number of resources on the ratio counts; below it, the additional seconds.
 _LARGE = 100
 _RATIO, _SECONDS = 1.10, 2.0
 
@@ -44,7 +44,7 @@ class Repository:
     size: int
 
     def run(self, *arguments: str, cwd: str = ".") -> None:
-        """A command that is not measured. Raises `LocalError` where it fails."""
+        """Runs a command without measuring it. Raises `LocalError` if it fails."""
         commands.run(arguments, self.folder / cwd, self.environment)
 
     def measured(self, *arguments: str) -> MeasuredRun:
@@ -59,11 +59,13 @@ class Repository:
         ran = self.measured(str(Path(sys.executable).parent / "rollback"), kind, *arguments)
         record = json.loads(ran.output)
         if record["status"] != "COMPLETE" or record["infrastructure"]["update"] != changed:
-            raise LocalError(f"It did not do its work: {record['status']}, {record['infrastructure']}")
+            raise LocalError(
+                f"The rollback did not change what it should: {record['status']}, {record['infrastructure']}"
+            )
         return ran.seconds
 
     def by_hand(self, script: str) -> float:
-        """A script in a worktree at the good commit, which is made and removed as part of it."""
+        """A script in a worktree at the good commit, which the script creates and removes."""
         lines = (
             f"git worktree add -q --detach work {self.good}",
             "ln -s ../.venv work/.venv",
@@ -89,7 +91,7 @@ class Benchmark:
 def rows(scratch: Path, progress: Callable[[str], None], size: int, pairs: int) -> Iterator[Measurement]:
     """Ours and theirs, for a stack and for a Terraform configuration of `size` resources.
 
-    Of `pairs`, which is odd, it is the one whose ratio is the median.
+    Of `pairs` measurements (an odd number) it yields the one with the median ratio.
     """
     with server.running(auth=True, progress=progress) as emulator:
         where = _repository(scratch / f"repository-{size}", emulator.endpoint, size)
@@ -109,12 +111,12 @@ def _pairs(kind: Benchmark, where: Repository, progress: Callable[[str], None], 
         progress(f"{where.size} resources: {name}, {number} of {pairs}")
         seconds.append(back())
 
-    # What the first run alone has to make (a backend's folders, a provider's link) is nobody's.
+    # Work that only the first run has (a backend's folders, a provider's link) is not measured.
     kind.forward()
     for number in range(1, pairs + 1):
         again(number, ours, f"rollback {kind.word}", lambda: where.roll_back(kind.word, kind.changed))
         again(number, baseline, f"{kind.word} by hand", lambda: where.by_hand(kind.script))
-    # A machine that is slower for a while is so for both of a pair.
+    # If the machine is slower for a while, that affects both measurements of a pair.
     own, hand = sorted(zip(ours, baseline, strict=True), key=lambda pair: pair[0] / pair[1])[pairs // 2]
     return Measurement(
         name=f"rollback {kind.word} of {where.size} resources, against plan, apply and check by hand",

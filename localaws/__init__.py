@@ -1,1 +1,1 @@
-"""A whole AWS account on this machine, for the demo and the tests: nothing in the product imports it."""
+"""A local AWS account on this machine, for the demo and the tests; the product does not import it."""

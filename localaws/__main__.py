@@ -53,7 +53,7 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _tools(_: argparse.Namespace) -> int:
-    """Ready the engine, the plugins and the emulator without starting anything."""
+    """Prepares the engine, the plugins and the emulator, and starts nothing."""
     progress = BuildProgress()
     try:
         shell.tools(progress)
@@ -65,7 +65,7 @@ def _tools(_: argparse.Namespace) -> int:
 
 def _down(_: argparse.Namespace) -> int:
     print(
-        "The local account is down; its state is kept."
+        "The local account is stopped. Its state is kept."
         if shell.down()
         else "The local account is not running."
     )
@@ -92,10 +92,10 @@ def _env(options: argparse.Namespace) -> int:
             credentials = identity.assume(emulator.endpoint, settings, options.role, options.person)
         except identity.REFUSED as error:
             raise LocalError(
-                f"{settings.names.role(options.role)} cannot be taken: {error}\n"
-                f"Is the foundation up? As root: pulumi up --stack {settings.names.foundation_stack}"
+                f"{settings.names.role(options.role)} cannot be assumed: {error}\n"
+                f"Deploy the foundation first, as the account's root: pulumi up --stack {settings.names.foundation_stack}"
             ) from None
-    # The account's root is its administrator, whose stack is the foundation; roles have the other.
+    # The account's root is its administrator, who deploys the foundation; roles deploy the other stack.
     variables = shell.environment(
         emulator.endpoint, settings, identity=credentials, foundation=credentials is None
     )
@@ -134,29 +134,29 @@ def _split(text: str | None) -> list[str] | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m localaws", description=__doc__.partition(":")[2].strip())
     verbs = parser.add_subparsers(required=True, metavar="COMMAND")
-    up = verbs.add_parser("up", help="start the account, or find it running, and prepare it")
+    up = verbs.add_parser("up", help="start the account if it is not running, and prepare it")
     up.add_argument("--no-auth", action="store_true", help="do not evaluate IAM policies")
     up.set_defaults(run=_up)
-    verbs.add_parser("tools", help="ready the engine and the emulator, start nothing").set_defaults(
+    verbs.add_parser("tools", help="prepare the engine and the emulator, and start nothing").set_defaults(
         run=_tools
     )
     verbs.add_parser("down", help="stop it; its state is kept").set_defaults(run=_down)
-    verbs.add_parser("status", help="whether it runs, and what is in it").set_defaults(run=_status)
-    env = verbs.add_parser("env", help="print what points a shell at it")
+    verbs.add_parser("status", help="show whether it runs, and its functions").set_defaults(run=_status)
+    env = verbs.add_parser("env", help="print the environment variables for a shell")
     env.add_argument("environment")
     env.add_argument(
-        "--as", dest="role", choices=(*ROLES, DRILL), help="take a role instead of the account's root"
+        "--as", dest="role", choices=(*ROLES, DRILL), help="assume a role instead of using the account's root"
     )
-    env.add_argument("--person", default=getpass.getuser(), help="who takes it (default: you)")
+    env.add_argument("--person", default=getpass.getuser(), help="the person who assumes it (default: you)")
     env.set_defaults(run=_env)
     deploy = verbs.add_parser("estate", help="deploy a release: v1.0.0, v1.1.0, v1.2.0 (bad), or your own")
     deploy.add_argument("environment")
     deploy.add_argument("version")
     deploy.add_argument("--changed", metavar="A,B", help="services or functions (default: all)")
-    deploy.add_argument("--broken", metavar="A,B", help="services or functions that raise")
+    deploy.add_argument("--broken", metavar="A,B", help="services or functions that fail")
     deploy.add_argument("--no-promote", action="store_true", help="publish only")
-    deploy.add_argument("--create-alias", action="store_true", help="make the alias where it is missing")
-    deploy.add_argument("--json", action="store_true", help="function to version")
+    deploy.add_argument("--create-alias", action="store_true", help="create the alias if it is missing")
+    deploy.add_argument("--json", action="store_true", help="print a JSON object from function to version")
     deploy.set_defaults(run=_estate)
     return parser
 

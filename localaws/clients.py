@@ -1,4 +1,4 @@
-"""boto3 clients for the local account, with nothing taken from the caller's own AWS settings."""
+"""boto3 clients for the local account, independent of the caller's own AWS settings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from botocore.config import Config
 
 from rollback.config.settings import Settings
 
-# One session for all: what it has read of the services' models is a good part of what a client costs.
-# Making clients is the one thing that threads may not do with it at the same time.
+# One session for all, because reading the services' models is a large part of creating a client.
+# Threads must not create clients from it at the same time.
 _SESSION: Any = boto3.session.Session()
 _MAKING = threading.Lock()
 
 
 def root(settings: Settings) -> dict[str, str]:
-    """The credentials of the account's root user: the emulator takes the account from the key."""
+    """The credentials of the account's root user: the emulator derives the account from the key."""
     return {"AWS_ACCESS_KEY_ID": settings.account, "AWS_SECRET_ACCESS_KEY": "local"}
 
 
@@ -33,7 +33,7 @@ def connect(
 ) -> Any:
     """A client of `service` in the settings' region, as `identity` (`identity.assume`) or as root.
 
-    Threads may share it: it keeps 32 connections. It asks `attempts` times at most.
+    Threads may share it: it has a pool of 32 connections. It makes `attempts` attempts at most.
     """
     credentials = identity or root(settings)
     config = Config(
@@ -54,7 +54,7 @@ def connect(
 
 
 def nobody(service: str, endpoint: str, settings: Settings) -> Any:
-    """A client that signs nothing, for calls that prove who asks in their own way."""
+    """A client without signatures, for calls that authenticate in another way."""
     return _made(service, endpoint, settings, Config(signature_version=UNSIGNED, proxies={}))
 
 

@@ -1,7 +1,7 @@
-"""What the local account's tools say when they cannot go on."""
+"""The error of the local account's tools."""
 
 from __future__ import annotations
 
 
 class LocalError(Exception):
-    """What happened and what to do about it, in sentences for a terminal."""
+    """What happened and what to do, as sentences for a terminal."""

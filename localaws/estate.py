@@ -19,7 +19,7 @@ from rollback.config.naming import arn
 from rollback.config.settings import Settings
 
 # In the account but not in the catalogue. The first begins with the name of a catalogued service,
-# so that anybody who maps functions to services by prefix takes it for one of them.
+# so that a mapping of functions to services by prefix would include it.
 UNLISTED = ("role-service-admin-console", "team-service-legacy")
 _ASSUMED_BY_LAMBDA = {
     "Version": "2012-10-17",
@@ -30,14 +30,14 @@ _ASSUMED_BY_LAMBDA = {
 _WORKERS = 12
 _ACTIVE_SECONDS = 60.0
 _POLL = 0.05
-_EPOCH = (2020, 1, 1, 0, 0, 0)  # a zip's bytes, and so CodeSha256, must follow from its content only
+_EPOCH = (2020, 1, 1, 0, 0, 0)  # a zip's bytes, and so CodeSha256, must depend on its content only
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EstateRelease:
-    """What a deployment brings: full names of the functions it changes, and of those it breaks."""
+    """A deployment: full names of the functions that it changes, and of those that it breaks."""
 
     version: str
     changed: tuple[str, ...]
@@ -54,9 +54,9 @@ class Invocation:
 
 def story(settings: Settings) -> tuple[EstateRelease, EstateRelease, EstateRelease]:
     """The three releases of the demo: v1.0.0 of everything; v1.1.0, good, which changes five in
-    seven of the functions (30 of 42); v1.2.0, whose `team_service` functions raise.
+    seven of the functions (30 of 42); v1.2.0, whose `team_service` functions fail.
 
-    A catalogue without a `team_service` has its first service broken instead.
+    In a catalogue without `team_service` the first service fails instead.
     """
     functions = list(settings.catalogue())
     victim = "team_service" if "team_service" in settings.services else next(iter(settings.services))
@@ -71,7 +71,9 @@ def story(settings: Settings) -> tuple[EstateRelease, EstateRelease, EstateRelea
 
 
 def code(service: str, function: str, version: str, *, broken: bool = False) -> bytes:
-    """The deployment package: a handler that says who it is, or raises. Same input, same bytes."""
+    """The deployment package: a handler that returns its service and version, or raises. The same input gives the same
+    bytes.
+    """
     answer = {"service": service, "function": function, "version": version}
     lines = ["def handler(event, context):"]
     if broken:
@@ -84,7 +86,7 @@ def code(service: str, function: str, version: str, *, broken: bool = False) -> 
 
 
 def establish(iam: Any, settings: Settings) -> None:
-    """The execution role that the functions have; nothing happens if it exists."""
+    """Creates the functions' execution role if it does not exist."""
     try:
         iam.create_role(
             RoleName=execution_role(settings), AssumeRolePolicyDocument=json.dumps(_ASSUMED_BY_LAMBDA)
@@ -104,11 +106,11 @@ def deploy(
     create_alias: bool = False,
     extra: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Deploy a release with a Lambda client; the version that each changed function has now.
+    """Deploys a release with a Lambda client. Returns the new version of each changed function.
 
-    `changed` and `broken` hold services or full function names (all and none by default). A
-    function that does not exist is created. `promote` moves the alias where it exists; with
-    `create_alias` it is made where it does not (normally the stack declares it). `extra` adds
+    `changed` and `broken` are services or full function names (by default all and none). A
+    function that does not exist is created. `promote` moves the alias if it exists; with
+    `create_alias` it is created if it does not (normally the stack declares it). `extra` adds
     functions to the catalogue: full name → service.
     """
     catalogue = {**settings.catalogue(), **(extra or {})}
@@ -169,7 +171,7 @@ def release(
 
 
 def unlisted_functions(client: Any, settings: Settings, version: str = "v0.9.0") -> dict[str, str]:
-    """Functions that share the prefix but are not the platform's, each with its own alias."""
+    """Functions that share the prefix but are not the platform's, each with an alias."""
     extra = {settings.names.function(tail): "foreign" for tail in UNLISTED}
     return deploy(client, settings, version, changed=list(extra), create_alias=True, extra=extra)
 
@@ -188,7 +190,7 @@ def execution_role(settings: Settings) -> str:
 
 
 def _selected(catalogue: Mapping[str, str], arguments: Iterable[str]) -> list[str]:
-    """The functions that `arguments` name, in the catalogue's order. Raises ValueError for a strange one."""
+    """The functions that `arguments` name, in the catalogue's order. Raises ValueError for an unknown one."""
     wanted = set(arguments)
     strange = wanted - set(catalogue) - set(catalogue.values())
     if strange:
@@ -197,7 +199,7 @@ def _selected(catalogue: Mapping[str, str], arguments: Iterable[str]) -> list[st
 
 
 def _settled(client: Any, name: str) -> None:
-    """Return when the function's last change has taken effect, as a deployer must wait for it."""
+    """Waits until the function's last change has taken effect, as a deployer must."""
     deadline = time.monotonic() + _ACTIVE_SECONDS
     while time.monotonic() < deadline:
         now = client.get_function_configuration(FunctionName=name)

@@ -1,8 +1,8 @@
-"""From an empty local account to a release that was rolled back, line by line, in one shell of the checkout's."""
+"""The commands from an empty local account to a rollback, for one shell in the checkout."""
 
 from __future__ import annotations
 
-# Who acts, and what is typed. README's quick start is the same text.
+# Who acts, and the commands. The quick start in README.md is the same text.
 FIRST_STEPS = (
     (
         "As the account's root: declare the ledger, its archive and the roles",
@@ -37,7 +37,7 @@ FIRST_STEPS = (
 
 
 def first_steps(python: str) -> str:
-    """The steps as they are printed and pasted; `python` is the interpreter that has this package."""
+    """The steps as text to paste; `python` is the interpreter with this package."""
     blocks = (
         "\n".join([f"# {what}", *(command.format(python=python) for command in commands)])
         for what, commands in FIRST_STEPS

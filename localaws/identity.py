@@ -1,4 +1,4 @@
-"""Real identities: the role's own trust policy decides, as it would for a job of GitHub or GitLab."""
+"""Real identities: the role's trust policy decides, as for a job of GitHub or GitLab."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from localaws.clients import connect, nobody
 from rollback.config.naming import GITHUB_OIDC_HOST, GITLAB_COM, OIDC_AUDIENCE, SESSION_HOURS, arn
 from rollback.config.settings import Settings
 
-# What tells an AWS client who it acts as.
+# The variables with an AWS client's credentials.
 NAMES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-REFUSED = ClientError  # what `assume` raises when the role's trust policy says no
+REFUSED = ClientError  # what `assume` raises if the role's trust policy refuses
 
 
 def token(repository: str, github_environment: str, person: str, *, audience: str = OIDC_AUDIENCE) -> str:
     """A JWT with the claims of a GitHub job in `github_environment` that `person` has started.
 
-    It has no valid signature, which the emulator does not ask for.
+    Its signature is not valid, but the emulator does not check it.
     """
     owner = repository.partition("/")[0]
     claims = {
@@ -72,11 +72,11 @@ def gitlab_token(
 def assume(
     endpoint: str, settings: Settings, role: str, person: str, *, github_environment: str | None = None
 ) -> dict[str, str]:
-    """Take `role` (a word of `naming.ROLES`) as `person`; the variables that an AWS client reads.
+    """Assumes `role` (one of `naming.ROLES`) as `person`. Returns the variables for an AWS client.
 
-    `person` becomes the session's name; it lasts as long as a role's may. `github_environment` is that of the role
+    `person` becomes the session's name; it lasts as long as the role allows. `github_environment` is that of the role
     unless given. With policy evaluation on, raises botocore's `ClientError` (AccessDenied) if the role's trust
-    policy does not let that environment in, or if there is no such role.
+    policy does not allow that environment, or if there is no such role.
     """
     names = settings.names
     environment = github_environment or names.github_environment(role)
@@ -90,7 +90,7 @@ def assume(
 
 
 def person(endpoint: str, settings: Settings, name: str) -> dict[str, str]:
-    """New keys of the IAM user `name`, who is made if need be: the variables that an AWS client reads."""
+    """New keys of the IAM user `name`, created if necessary, as variables for an AWS client."""
     iam = connect("iam", endpoint, settings)
     with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_user(UserName=name)
@@ -99,12 +99,12 @@ def person(endpoint: str, settings: Settings, name: str) -> dict[str, str]:
 
 
 def device(settings: Settings, name: str) -> str:
-    """The ARN of the MFA device that is called as its user is; any code of six digits is right."""
+    """The ARN of the MFA device with its user's name; any code of six digits is valid."""
     return arn("iam", settings.region, settings.account, f"mfa/{name}")
 
 
 def assume_as(endpoint: str, settings: Settings, role: str, name: str) -> dict[str, str]:
-    """Take `role` with keys of the user `name` (`person`), sending exactly what an AWS profile does.
+    """Assumes `role` with keys of the user `name` (`person`), and sends exactly what an AWS profile does.
 
     That is a code of their MFA device and the session's name, and no source identity (boto/botocore#2486). Raises
     `REFUSED`.
@@ -119,7 +119,7 @@ def assume_as(endpoint: str, settings: Settings, role: str, name: str) -> dict[s
 
 
 def variables(credentials: Mapping[str, Any]) -> dict[str, str]:
-    """What an AWS client reads of the credentials that STS answers."""
+    """Credentials from STS as variables for an AWS client."""
     return {
         "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
@@ -128,7 +128,7 @@ def variables(credentials: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _signed(claims: Mapping[str, str]) -> str:
-    """The claims as a JWT that holds for ten minutes from now."""
+    """The claims as a JWT that is valid for ten minutes."""
     now = int(time.time())
     parts = (
         {"alg": "RS256", "typ": "JWT", "kid": "local"},

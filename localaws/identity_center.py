@@ -1,8 +1,8 @@
-"""People as IAM Identity Center makes them: a permission set's role in this account, and its users' sessions.
+"""People as IAM Identity Center sets them up: a permission set's role in this account, and its users' sessions.
 
 The role has the name and the path that Identity Center gives it, the customer-managed policies and the boundary that
 the set refers to by name, and its sessions are named after their user, with no source identity and no MFA of the
-account's. On AWS they come by SAML (AssumeRoleWithSAML) from an identity provider that nobody else can use; here the
+account's. On AWS they log in with SAML (AssumeRoleWithSAML) at an identity provider that nobody else can use; here the
 account's root stands in for it.
 """
 
@@ -22,11 +22,11 @@ from rollback.config.settings import Settings
 def assign(
     endpoint: str, settings: Settings, permission_set: str, refers_to: Mapping[str, Any], *, region: str = ""
 ) -> str:
-    """Makes a set's role in the settings' account, and answers its name.
+    """Creates a set's role in the settings' account, and returns its name.
 
     `refers_to` is what the foundation's stack exports of the set: `{"policies": [name, ...], "boundary": name}`.
-    `region` is Identity Center's own, empty where that is us-east-1. Raises botocore's `ClientError` (NoSuchEntity)
-    where the account lacks a policy, as assigning a set does.
+    `region` is Identity Center's, "" for us-east-1. Raises botocore's `ClientError` (NoSuchEntity)
+    if the account lacks a policy, as assigning a set does.
     """
     iam = connect("iam", endpoint, settings)
     name = role_name(settings, permission_set)
@@ -56,13 +56,13 @@ def assign(
 
 
 def sign_in(endpoint: str, settings: Settings, permission_set: str, user: str) -> dict[str, str]:
-    """A session of a set that is assigned: the variables that an AWS client reads, as `aws sso login` leads to."""
+    """A session of an assigned set, as after `aws sso login`, as variables for an AWS client."""
     role = connect("iam", endpoint, settings).get_role(RoleName=role_name(settings, permission_set))["Role"]
     answer = connect("sts", endpoint, settings).assume_role(RoleArn=role["Arn"], RoleSessionName=user)
     return variables(answer["Credentials"])
 
 
 def role_name(settings: Settings, permission_set: str) -> str:
-    """The name of a set's role, with a suffix that is the account's own."""
+    """The name of a set's role, with a suffix that depends on the account."""
     suffix = hashlib.sha256(f"{settings.account} {permission_set}".encode()).hexdigest()[:16]
     return permission_set_role(permission_set, suffix)

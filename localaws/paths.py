@@ -1,4 +1,4 @@
-"""Where the local account keeps things: tools once a user, state once a checkout."""
+"""The folders of the local account: tools once for each user, state once for each checkout."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def cache() -> Path:
 
 @contextlib.contextmanager
 def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold an exclusive lock on the file `path`; the kernel drops it with the process.
+    """Holds an exclusive lock on the file `path`; the kernel releases it when the process ends.
 
-    `waiting` is called once if somebody else holds it.
+    `waiting` is called once if another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:

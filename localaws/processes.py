@@ -1,4 +1,4 @@
-"""How processes of the local account end: others, by pid and start time, and we ourselves with our parent."""
+"""Ends processes of the local account: others by pid and start time, and this one with its parent."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _PARENT_POLL = 0.2
 
 
 def end(pid: int, begun: str, *, grace: float = 10.0) -> None:
-    """Ends the process `pid` that began at `begun`: SIGTERM, then SIGKILL after `grace` seconds; returns when it is gone.
+    """Ends the process `pid` that began at `begun`: SIGTERM, then SIGKILL after `grace` seconds; returns when it has
+    ended.
 
-    Does nothing if the process has ended already, even if its pid is somebody else's by now.
+    Does nothing if the process has ended already, even if another process has its pid now.
     """
     for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
         if not alive(pid, begun):
@@ -31,7 +32,7 @@ def end(pid: int, begun: str, *, grace: float = 10.0) -> None:
 
 
 def watch_parent(parent: int, gone: Callable[[], object]) -> threading.Thread:
-    """Call `gone` when `parent` is no longer this process's parent, even after its SIGKILL.
+    """Calls `gone` when `parent` is no longer this process's parent, even after its SIGKILL.
 
     Polled, because a kernel notice (PR_SET_PDEATHSIG) is Linux's alone and fires when the parent's
     *thread* ends.
@@ -48,10 +49,10 @@ def watch_parent(parent: int, gone: Callable[[], object]) -> threading.Thread:
 
 
 def until_notified(parent: int) -> Callable[[], None]:
-    """From here on SIGINT, SIGTERM and the end of `parent` are noticed; what is returned waits for the first of them.
+    """Starts to watch for SIGINT, SIGTERM and the end of `parent`; returns a function that waits for the first of them.
 
-    For the main thread. It waits on a pipe that the kernel's own notice is written to: of a signal that comes in
-    the moment before the wait, a handler in Python would be run only after it (`signal.set_wakeup_fd`).
+    For the main thread. It waits on a pipe to which the kernel's notice is written: for a signal in
+    the moment before the wait, a Python handler would run only after it (`signal.set_wakeup_fd`).
     """
     woken, wake = os.pipe()
     os.set_blocking(wake, False)

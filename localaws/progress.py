@@ -1,4 +1,4 @@
-"""What is going on, on one line: live on a terminal, now and then elsewhere."""
+"""Progress on one line: live on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SELDOM = 20.0
 
 
 class BuildProgress:
-    """Call it with what is going on: `progress("building pulumi: 12 s")`.
+    """Call it with the current state: `progress("building pulumi: 12 s")`.
 
-    On a terminal a message replaces the one before it. Elsewhere a message is written if what
-    stands before its colon is new, or after 20 s. `done()` ends the line.
+    On a terminal a message replaces the one before it. Elsewhere a message is written if the text
+    before its colon is new, or after 20 s. `done()` ends the line.
     """
 
     def __init__(self, stream: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,7 +37,7 @@ class BuildProgress:
         self._stream.flush()
 
     def done(self) -> None:
-        """End the line that is live, if one is."""
+        """Ends the live line, if any."""
         if self._live and self._topic:
             self._stream.write("\n")
             self._stream.flush()

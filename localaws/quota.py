@@ -1,9 +1,9 @@
 """A loopback proxy that enforces Lambda's API quotas on the calls of one account and region.
 
-The emulator answers as fast as it can; an account does not. Through this proxy a client meets what AWS
+The emulator has no rate limits. This proxy enforces the limits that AWS
 states ("Lambda quotas", API requests): 15 control-plane calls a second, GetFunction and GetPolicy with
-quotas of their own, Invoke with none here. What is beyond is answered with 429 as Lambda answers it and
-never reaches the account; everything else passes as it is. Calls and throttles are counted by operation,
+separate quotas, Invoke without one here. Calls beyond a quota get 429 as from Lambda and
+never reach the account; everything else passes unchanged. Calls and throttles are counted by operation,
 with the time of each operation's first and last call.
 """
 
@@ -30,7 +30,7 @@ _OWN_QUOTA = frozenset({"GetFunction", "GetPolicy"})
 _HEAD_ENDS = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r]*chunked", re.IGNORECASE)
-# The credential's scope says which service a signed request is for.
+# The credential's scope names the service of a signed request.
 _SIGNED_FOR = re.compile(
     rb"\r\nauthorization:[^\r]*Credential=[^/\s]+/\d{8}/[^/]+/([a-z0-9-]+)/aws4_request", re.IGNORECASE
 )
@@ -38,7 +38,7 @@ _SIGNED_FOR = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rate:
-    """Calls a second, and how many may come at once after a rest."""
+    """Calls a second, and the burst after a pause."""
 
     rate: float
     burst: int
@@ -52,18 +52,18 @@ AWS = {
 
 
 class QuotaBucket:
-    """A token bucket that is asked, not waited for. It begins full."""
+    """A token bucket without waiting. It begins full."""
 
     def __init__(self, rate: Rate, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate, self._clock = rate, clock
         self._tokens, self._at = float(rate.burst), clock()
 
     def take(self) -> bool:
-        """Whether there was a token; it is gone then."""
+        """Takes a token; False if there was none."""
         now = self._clock()
         self._tokens = min(self._rate.burst, self._tokens + (now - self._at) * self._rate.rate)
         self._at = now
-        # A token that is due right now must not be missed by a rounding error.
+        # A rounding error must not deny a token that is due now.
         if self._tokens < 1 - 1e-9:
             return False
         self._tokens = max(0.0, self._tokens - 1)
@@ -72,7 +72,7 @@ class QuotaBucket:
 
 @dataclass(kw_only=True)
 class QuotaWindow:
-    """What came by since the proxy was last `reset`, throttled calls included, by operation.
+    """The calls since the last `reset`, throttled ones included, by operation.
 
     `arrivals` are all calls in order, monotonic time and operation; of other services than Lambda the service alone.
     """
@@ -82,7 +82,7 @@ class QuotaWindow:
     arrivals: list[tuple[float, str]] = field(default_factory=list)
 
     def times(self, *operations: str) -> list[float]:
-        """When calls of these operations came."""
+        """The times of calls of these operations."""
         return [at for at, operation in self.arrivals if operation in operations]
 
     def seconds(self, operation: str) -> float:
@@ -92,7 +92,7 @@ class QuotaWindow:
 
 
 class Proxy:
-    """What `running` gives: where it listens, and what it has seen."""
+    """A running proxy: its endpoint, and the calls that it has seen."""
 
     def __init__(
         self, upstream: str, rates: dict[str, Rate], clock: Callable[[], float] = time.monotonic
@@ -113,16 +113,16 @@ class Proxy:
         return self._window
 
     def reset(self) -> None:
-        """Begins a new window as an account does that has rested: with full buckets."""
+        """Begins a new window with full buckets."""
         self._window = QuotaWindow()
         self._buckets = {name: QuotaBucket(rate, self._clock) for name, rate in self._rates.items()}
 
     def arrived(self, name: str) -> None:
-        """Notes when a call came."""
+        """Records the time of a call."""
         self._window.arrivals.append((self._clock(), name))
 
     def admit(self, method: str, path: str) -> bool:
-        """Counts a Lambda request; False where it is beyond its quota."""
+        """Counts a Lambda request; False if it is beyond its quota."""
         name, window = operation(method, path), self._window
         window.calls[name] += 1
         self.arrived(name)
@@ -134,7 +134,7 @@ class Proxy:
 
 @functools.lru_cache(maxsize=65536)
 def operation(method: str, path: str) -> str:
-    """The Lambda operation of a request, by its route; the request itself where none is known."""
+    """The Lambda operation of a request, by its route; the request itself if unknown."""
     plain = path.partition("?")[0]
     for verb, pattern, name in _routes():
         if verb == method and pattern.fullmatch(plain):
@@ -149,7 +149,7 @@ def _routes() -> list[tuple[str, re.Pattern[str], str]]:
 
 @contextlib.contextmanager
 def running(upstream: str, rates: dict[str, Rate] | None = None) -> Iterator[Proxy]:
-    """A proxy in front of the endpoint `upstream` for as long as the block lasts, in a thread of its own."""
+    """A proxy in front of the endpoint `upstream` while the block runs, in a separate thread."""
     proxy = Proxy(upstream, rates or AWS)
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(
@@ -174,10 +174,10 @@ def running(upstream: str, rates: dict[str, Rate] | None = None) -> Iterator[Pro
 
 
 class _Client(asyncio.Protocol):
-    """A client's connection with a connection upstream of its own, so that answers pass unread.
+    """A client's connection and its own upstream connection, so that responses pass without parsing.
 
-    Requests are read only as far as their heads and lengths. AWS clients do not pipeline: while a request
-    is read no answer is due, and a 429 can be written at once.
+    It reads only the heads and lengths of requests. AWS clients do not pipeline: while a request
+    is read no response is due, and a 429 can be written at once.
     """
 
     open: set[_Client] = set()  # noqa: RUF012 - of all proxies, closed with theirs
@@ -246,7 +246,7 @@ class _Client(asyncio.Protocol):
             self._refused = not self.proxy.admit(method.decode("latin-1"), path.decode("latin-1"))
         else:
             self.proxy.arrived(signed[1].decode("latin-1") if signed else "")
-            # No Lambda client sends chunks; from here on the connection is passed through as it is.
+            # No Lambda client sends chunks; from here on the connection is passed through unchanged.
             self._piped = _CHUNKED.search(head) is not None
         if not self._refused:
             self._forward(head)

@@ -1,7 +1,7 @@
-"""Another company's functions: twelve in three CloudFormation stacks, named and tagged as AWS SAM has them.
+"""Another company's functions: twelve in three CloudFormation stacks, named and tagged as by AWS SAM.
 
 A deployment publishes a version of each function that changed and moves the alias `prod` to it; versions before are
-kept, as `AutoPublishAlias` does it
+kept, as with `AutoPublishAlias`
 (https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/automating-updates-to-serverless-apps.html).
 """
 
@@ -36,7 +36,7 @@ def template(
 ) -> dict[str, Any]:
     """The template of a service at a version; `broken` are functions (`GetOrder`) that raise in it.
 
-    Without `keeps` a deployment deletes the versions before it, as CDK's defaults do.
+    Without `keeps` a deployment deletes earlier versions, as by CDK's defaults.
     """
     resources: dict[str, Any] = {
         "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": _TRUST}}
@@ -98,7 +98,7 @@ def deploy(
             "_PROGRESS"
         ):
             if time.monotonic() > until:
-                raise LocalError(f"Stack {stack} takes too long: {status}.")
+                raise LocalError(f"Stack {stack} was not deployed in time: {status}.")
             time.sleep(_POLL)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise LocalError(f"Stack {stack} could not be deployed: {status}.")

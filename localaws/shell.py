@@ -1,4 +1,4 @@
-"""The local account of a checkout: up, down, and the variables that point a shell at it."""
+"""The local account of a checkout: starts it, stops it, and sets a shell's variables for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rollback.config.settings import Settings, environments, load
 
 _RECORD = "account.json"
 _LOCK = "account.lock"
-# Settings of the caller's own that would decide in our place.
+# The caller's own settings that would take precedence.
 _OUTSIDE = ("AWS_", "PULUMI_", "TF_", "GITHUB_", "ACTIONS_")
 _OUTSIDE_NAMES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
@@ -34,11 +34,12 @@ def environment(
     folder: Path = LOCAL,
     foundation: bool = False,
 ) -> dict[str, str]:
-    """The variables that point AWS clients, Pulumi, Terraform and `rollback` at the local account.
+    """The variables with which AWS clients, Pulumi, Terraform and `rollback` use the local account.
 
-    `identity` comes from `identity.assume`; without it, the account's root. Pulumi's backend is that of the
-    environment's stack, or of its `foundation`. What a tool keeps goes under `folder`: `~/.aws` and `~/.pulumi` are neither read nor written. Add them to `inherited()`
-    rather than to `os.environ`, whose own AWS settings would shine through.
+    `identity` comes from `identity.assume`; without it, the account's root. Pulumi's backend is the one of the
+    environment's stack, or of its `foundation`. Tools store their files in `folder`: `~/.aws` and `~/.pulumi` are
+    neither read nor written. Add them to `inherited()` rather than to `os.environ`, whose own AWS settings would
+    remain.
     """
     bucket = settings.names.foundation_bucket if foundation else settings.names.state_bucket
     backend = f"s3://{bucket}?endpoint={emulator_endpoint}&s3ForcePathStyle=true&region={settings.region}"
@@ -51,13 +52,13 @@ def environment(
         "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws" / "no-credentials"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_PAGER": "",
-        # The emulator answers without checksums, of which the engine's SDK would warn at every turn.
+        # The emulator answers without checksums, and the engine's SDK would warn about each.
         "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         "PULUMI_BACKEND_URL": backend,
         "PULUMI_CONFIG_PASSPHRASE": "local",
         "PULUMI_HOME": str(folder / "pulumi"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        # The plugins are those on PATH; nothing is to be downloaded in their place.
+        # The plugins are those on PATH; nothing should be downloaded instead.
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         **_terraform(emulator_endpoint),
         "NO_PROXY": _with_loopback("NO_PROXY"),
@@ -72,7 +73,7 @@ def inherited() -> dict[str, str]:
 
 
 def exports(variables: Mapping[str, str]) -> str:
-    """Lines for `eval` in a POSIX shell, after unsetting what a session may have left behind."""
+    """Lines for `eval` in a POSIX shell, after unsetting variables of an earlier session."""
     left = [k for k in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE") if k not in variables]
     lines = [f"unset {' '.join(left)}"] if left else []
     return "\n".join([*lines, *(f"export {k}={shlex.quote(v)}" for k, v in variables.items())]) + "\n"
@@ -81,12 +82,12 @@ def exports(variables: Mapping[str, str]) -> str:
 def up(
     progress: Callable[[str], None], *, auth: bool = True, root_dir: Path = ROOT, folder: Path = LOCAL
 ) -> Emulator:
-    """The account of this checkout, started and prepared if it is not there yet.
+    """The account of this checkout; starts and prepares it if necessary.
 
-    Per environment: the buckets of states, the functions of v1.0.0 and the foreign ones. Raises
+    Creates for each environment: the state buckets, the functions at v1.0.0 and unrelated functions. Raises
     `LocalError`.
     """
-    with locked(folder / _LOCK, waiting=lambda: progress("another process is at it, waiting")):
+    with locked(folder / _LOCK, waiting=lambda: progress("waiting for another process that prepares it")):
         emulator = find(folder)
         if emulator is None:
             emulator = server.start(
@@ -110,7 +111,7 @@ def up(
 
 
 def tools(progress: Callable[[str], None]) -> Path:
-    """The engine, Terraform and their plugins, made if they are not there (minutes, once).
+    """The engine, Terraform and their plugins, built if they are missing (minutes, once).
 
     Returns the `pulumi` that a shell with `environment` finds. Raises `LocalError`.
     """
@@ -121,7 +122,7 @@ def tools(progress: Callable[[str], None]) -> Path:
 
 
 def down(folder: Path = LOCAL) -> bool:
-    """Stop the account of this checkout, whose state is kept; False if none is running."""
+    """Stops the account of this checkout, and keeps its state; False if none is running."""
     with locked(folder / _LOCK):
         emulator = find(folder)
         if emulator is None:
@@ -131,7 +132,7 @@ def down(folder: Path = LOCAL) -> bool:
 
 
 def find(folder: Path = LOCAL) -> Emulator | None:
-    """The account of this checkout if it runs."""
+    """The account of this checkout; None if it does not run."""
     try:
         emulator = Emulator.from_json((folder / _RECORD).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -148,9 +149,9 @@ def required(folder: Path = LOCAL) -> Emulator:
 
 
 def prepare(endpoint: str, settings: Settings, *, progress: Callable[[str], None] = lambda _: None) -> None:
-    """What an environment has before this project comes: the buckets of states, and functions at v1.0.0.
+    """Creates what an environment has before this project is used: state buckets, and functions at v1.0.0.
 
-    Nothing happens where it is there already.
+    Does nothing for what exists already.
     """
     s3 = connect("s3", endpoint, settings)
     make_bucket(s3, settings)
@@ -171,9 +172,9 @@ def prepare(endpoint: str, settings: Settings, *, progress: Callable[[str], None
 
 
 def make_bucket(s3: Any, settings: Settings, name: str | None = None) -> None:
-    """A bucket of states, by default the environment's: versioned, encrypted, closed to the public.
+    """Creates a state bucket, by default the environment's: versioned, encrypted, not public.
 
-    Nothing happens if it is there.
+    Does nothing if it exists.
     """
     bucket = name or settings.names.state_bucket
     place = (
@@ -219,7 +220,7 @@ def _terraform(endpoint: str) -> dict[str, str]:
 
 
 def path() -> list[str]:
-    """Our plugins, the tools that we have built, this interpreter's folder, the caller's."""
+    """The folders of our plugins, of the tools that we have built, of this interpreter, and the caller's."""
     ours = [str(BIN)]
     engine = build.built_engine()
     if engine is not None and build.official_engine() is None:
@@ -237,7 +238,7 @@ def _with_loopback(name: str) -> str:
 
 
 def _last_port(folder: Path) -> int:
-    """The port of the last time, so that shells that point at it need not be told again."""
+    """The previous port, so that shells that use it go on working."""
     try:
         return Emulator.from_json((folder / _RECORD).read_text(encoding="utf-8")).port
     except (FileNotFoundError, ValueError):

@@ -1,7 +1,7 @@
-"""The distribution as others get it: its wheel, and environments that have it with some of its extras and nothing else.
+"""The distribution as users get it: its wheel, and virtual environments with it, some of its extras and nothing else.
 
-No network is asked. An environment is a `venv` of its own; what the wheel's metadata requires, and what that requires,
-is linked into it out of the environment that runs this, where all of it is installed.
+It uses no network. An environment is a new `venv`; the wheel's direct and indirect requirements
+are linked into it from the environment that runs this, where all are installed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UV = str(Path(sys.executable).with_name("uv"))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Installed:
-    """An environment that has the wheel."""
+    """An environment with the wheel."""
 
     root: Path
 
@@ -38,7 +38,7 @@ class Installed:
 
 
 def sources() -> list[str]:
-    """The files of the repository, those that are not committed yet included."""
+    """The files of the repository, uncommitted ones included."""
     listed = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         capture_output=True,
@@ -49,7 +49,7 @@ def sources() -> list[str]:
 
 
 def copy(folder: Path) -> None:
-    """The repository's files, in another folder."""
+    """Copies the repository's files to another folder."""
     for name in sources():
         place = folder / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -57,14 +57,14 @@ def copy(folder: Path) -> None:
 
 
 def environment(folder: Path) -> None:
-    """An environment with pip and nothing else."""
+    """Creates an environment with pip and nothing else."""
     _run(sys.executable, "-m", "venv", str(folder))
 
 
 def build(folder: Path) -> Path:
-    """The wheel, made from a source distribution that is made from a copy of the repository's files.
+    """Builds the wheel from a source distribution, and that from a copy of the repository's files.
 
-    Raises `LocalError` with what the builder says where it fails.
+    Raises `LocalError` with the builder's output if it fails.
     """
     copy(folder / "copy")
     _run(
@@ -83,7 +83,7 @@ def build(folder: Path) -> Path:
 
 
 def install(wheel: Path, folder: Path, *extras: str) -> Installed:
-    """An environment in `folder` with the wheel, what it requires, and what those of its `extras` do."""
+    """Creates an environment in `folder` with the wheel, its requirements, and those of its `extras`."""
     made = Installed(root=folder)
     _run(UV, "venv", "--offline", "--python", sys.executable, str(folder))
     _run(
@@ -109,7 +109,7 @@ def install(wheel: Path, folder: Path, *extras: str) -> Installed:
 
 
 def _closure(of: Distribution, extras: Iterable[str]) -> list[Distribution]:
-    """What a distribution with these extras requires, directly or not."""
+    """The direct and indirect requirements of a distribution with these extras."""
     found: dict[str, Distribution] = {}
     waiting = [(of, frozenset(extras))]
     asked = set()

@@ -1,4 +1,4 @@
-"""What only a Python package carries: unpacked from a locked file into a folder, and nothing of it kept elsewhere."""
+"""Unpacks Python packages from a locked file into a folder, and stores nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LAST_LINES = 15
 
 
 def unpack(requirement: Path, folder: Path) -> str | None:
-    """The packages that the locked file `requirement` names, in `folder`; None, or the installer's last lines
+    """Unpacks the packages of the locked file `requirement` into `folder`. Returns None, or the installer's last lines
     if that failed.
     """
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")

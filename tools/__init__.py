@@ -1,1 +1,1 @@
-"""What sets up and checks this repository."""
+"""Tools that set up and check this repository."""

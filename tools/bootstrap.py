@@ -1,11 +1,11 @@
-"""Makes `.venv` from the locked requirements: `python3 tools/bootstrap.py [ROOT]`.
+"""Creates `.venv` from the locked requirements: `python3 tools/bootstrap.py [ROOT]`.
 
-Run by whatever `python3` there is, before anything is installed: the standard library only, and
-nothing in the syntax that an old interpreter could not read, so that it can say it is too old.
-pip takes uv from the lock, with its hash, and uv the rest: 3 s where pip needs 40.
+It runs with any `python3`, before anything is installed: with the standard library only, and
+with syntax that an old interpreter can parse, so that it can report that it is too old.
+pip installs uv from the lock, with its hash, and uv installs the rest: 3 s instead of 40 with pip.
 """
 
-# pathlib's and the type system's newer forms are what an old interpreter cannot read.
+# An old interpreter cannot parse newer forms of pathlib and of types.
 # ruff: noqa: PTH100, PTH103, PTH110, PTH118, PTH120, PTH123
 
 import fcntl
@@ -19,13 +19,13 @@ import venv
 
 NEEDED = (3, 11)
 LOCK = "requirements-dev.txt"
-# Compiled once here rather than at each start of a command, where an environment forbids writing
-# bytecode; without what is large and seldom imported.
+# Compiled once here, not at each start of a command, for environments that forbid writing
+# bytecode; without large packages that are seldom imported.
 SELDOM = r"/(pulumi_aws/(?!_|config|dynamodb|iam|lambda_|s3|ssm)|moto|mypy|hypothesis|ministack|mypy_boto3)"
 
 
 def main() -> int:
-    """Exit code 0 if `.venv` is as the lock says, 1 if it could not be made, 2 if Python is too old."""
+    """Exit code 0 if `.venv` is as the lock says, 1 if it could not be created, 2 if Python is too old."""
     if sys.version_info[:2] < NEEDED:
         found, wanted = (".".join(map(str, version[:2])) for version in (sys.version_info, NEEDED))
         sys.stderr.write(
@@ -90,7 +90,7 @@ def _make(root: str, folder: str) -> None:
 
 
 def _run(*command: str) -> None:
-    # An environment that is active already must not be taken for the one that is meant.
+    # uv must not use an environment that is already active.
     environ = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
     subprocess.run(
         command, check=True, text=True, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -113,7 +113,7 @@ def _wanted(root: str) -> str:
     digest = hashlib.sha256(sys.version.encode())
     for name in (LOCK, "pyproject.toml", "setup.py"):
         digest.update(_read(os.path.join(root, name)).encode())
-    # A checkout that was moved has scripts that name another place.
+    # After a checkout was moved, its scripts name the old path.
     digest.update(root.encode())
     return digest.hexdigest()
 

@@ -1,6 +1,6 @@
-"""`python -m tools.commands`: `docs/reference/commands.md` describes every command as its own `--help` does.
+"""`python -m tools.commands`: checks that `docs/reference/commands.md` matches every command's `--help`.
 
-With `--write` it is made so; without it, exit 1 reports that it is not.
+`--write` updates the page; without it, exit 1 reports a difference.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from rollback.cli.lazy import described
 from tools.generated import in_step
 
 PAGE = ROOT / "docs" / "reference" / "commands.md"
-# What the page says once, of all commands.
+# Options of all commands, which the page lists once.
 EVERYWHERE = frozenset({"--help", "--output", "--json", "--quiet", "--verbose", "--debug"})
 MARKERS = ("<!-- commands:begin -->", "<!-- commands:end -->")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 in step (or made so), 1 not."""
+    """The exit code: 0 up to date (or written), 1 not."""
     return in_step(
         arguments,
         module="tools.commands",
         page=PAGE,
         markers=MARKERS,
         content=reference,
-        what="the commands as they are",
+        what="the current commands",
     )
 
 
 def reference() -> str:
-    """A heading for each command, with its usage and a table of what it takes."""
+    """A heading for each command, with its usage and a table of its options."""
     return "\n".join(_group(get_command(app), "rollback"))
 
 
@@ -65,7 +65,7 @@ def _command(command: Any, path: str) -> Iterator[str]:
 
 
 def _row(parameter: Any, context: Any) -> str:
-    """A parameter as a line of a table; empty of what is hidden, and of what every command has."""
+    """A parameter as a line of a table; empty if it is hidden, or if every command has it."""
     if getattr(parameter, "hidden", False) or EVERYWHERE & set(parameter.opts):
         return ""
     name, _ = described(parameter, context)

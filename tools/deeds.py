@@ -1,6 +1,7 @@
-"""`python -m tools.deeds`: `docs/reference/permissions.md` lists who may do what, between two markers, as the tests have it.
+"""`python -m tools.deeds`: checks that `docs/reference/permissions.md` lists, between two markers, the permissions that
+the tests verify.
 
-With `--write` it is made so; without it, exit 1 reports that it is not.
+`--write` updates the page; without it, exit 1 reports a difference.
 """
 
 from __future__ import annotations
@@ -36,19 +37,19 @@ _ROLES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 in step (or made so), 1 not."""
+    """The exit code: 0 up to date (or written), 1 not."""
     return in_step(
         arguments,
         module="tools.deeds",
         page=PAGE,
         markers=MARKERS,
         content=reference,
-        what="who may do what as tests/permissions/deeds.py has it",
+        what="the permissions in tests/permissions/deeds.py",
     )
 
 
 def reference() -> str:
-    """A Markdown table for each kind of thing; what no role may do, whatever policy it is given, after them."""
+    """A Markdown table for each kind of resource, then what no role may do, whatever its policies."""
     return "\n".join([*_allowed(), *_denied()]) + "\n"
 
 

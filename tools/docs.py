@@ -1,8 +1,8 @@
-"""`python -m tools.docs`: the pages and the API reference as a website in `.local/docs/site`, by Zensical.
+"""`python -m tools.docs`: builds the pages and the API reference as a website in `.local/docs/site`, by Zensical.
 
-Pages are README and `docs/`, as they are; the reference is made from docstrings, by mkdocstrings. A warning is an error:
-a link to a page or a heading that is not there, a reference to a name that is not there, a docstring that describes a
-parameter which its function does not have. Nothing is fetched, and nothing in the site is.
+Pages are README and `docs/`; mkdocstrings makes the reference from docstrings. A warning is an error:
+a link to a missing page or heading, a reference to a missing name, a docstring that describes a
+parameter which its function does not have. Neither the build nor the site loads anything from the network.
 
 https://zensical.org/docs/setup/validation/, https://mkdocstrings.github.io/python/
 """
@@ -22,7 +22,7 @@ from localaws.paths import LOCAL, ROOT
 
 PLACE = LOCAL / "docs"
 _ZENSICAL = Path(sys.executable).with_name("zensical")
-# The navigation: pages of `docs/` by title, in this order; a folder is all of its pages. Pages that are not named follow.
+# The navigation: pages of `docs/` by title, in this order; a folder means all of its pages. Other pages follow.
 SECTIONS = {
     "Start": ("local-account", "install", "getting-started", "recipes", "workflows", "ci", "identity-center"),
     "On call": ("runbook", "screens", "troubleshooting", "emergency"),
@@ -31,7 +31,7 @@ SECTIONS = {
     "Reference": ("reference", "settings", "json", "events", "python-api"),
     "Evidence": ("benchmarks", "proofs", "acceptance"),
 }
-# What is described of the code, by a title each. Of a package what it says of itself; with `.*` its public modules, too.
+# The parts of the code in the reference, by title. For a package its docstring; with `.*` also its public modules.
 REFERENCE = {
     "Python API": ("rollback", "rollback.api.*"),
     "Errors": ("rollback.core.errors",),
@@ -42,7 +42,7 @@ _OPTIONS = {
     "docstring_style": "google",
     "heading_level": 1,
     "members_order": "source",
-    # With its fields, which a dataclass describes in its own docstring.
+    # Without its fields: a dataclass describes them in its docstring.
     "merge_init_into_class": True,
     "separate_signature": True,
     "show_root_full_path": True,
@@ -51,18 +51,18 @@ _OPTIONS = {
     "show_source": False,
 }
 _STYLE = Path(__file__).with_suffix(".css")
-# A cell of a table that is one long name, such as a test's, and after what such a name may be broken.
+# A table cell with one long name, such as a test's, and the characters after which it may be broken.
 _CELL = re.compile(r"(?<=\| )`((?:[^`|\n\\]|\\\|){30,})`(?= \|)")
 _MARK = re.compile(r"(?<=[/_|,])|(?<=::)|(?<=[a-z}]-)")
 # GitHub is content with three, https://python-markdown.github.io/#differences is not.
 _ITEM = re.compile(r"^ {3}(?=\S| +\S)")
 _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
-# What the generator's own readers of docstrings warn of, which strictness does not count.
+# Warnings of the generator's docstring parsers, which its strict mode ignores.
 _WARNED = re.compile(r"^(griffe|mkdocstrings|markdown|WARNING|ERROR)\b.*", re.MULTILINE)
 
 
 def main() -> int:
-    """0 if the site was made without a warning, 1 if not."""
+    """0 if the site was built without a warning, 1 if not."""
     shutil.rmtree(PLACE, ignore_errors=True)
     wrong = build(ROOT, PLACE)
     if wrong:
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def build(root: Path, place: Path) -> str:
-    """Makes the site of the repository `root` in `place/site`; what is wrong with it, empty where nothing is."""
+    """Builds the site of the repository `root` in `place/site`. Returns the warnings, "" if there are none."""
     source, packages = place / "source", place / "packages"
     source.mkdir(parents=True)
     guides = list(_pages(root, source))
@@ -85,7 +85,7 @@ def build(root: Path, place: Path) -> str:
     done = subprocess.run(
         [str(_ZENSICAL), "build", "--strict", "--clean"],
         cwd=place,
-        # The colours of a warning make it unreadable in a file.
+        # Colours make a warning unreadable in a file.
         env={"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
@@ -98,14 +98,14 @@ def build(root: Path, place: Path) -> str:
 
 
 def _pages(root: Path, source: Path) -> Iterator[str]:
-    """Copies the pages, and what they link to; the paths of the pages in `docs/`."""
+    """Copies the pages and what they link to. Yields the paths of the pages in `docs/`."""
     waiting = ["README.md"]
     pages = sorted(path.relative_to(root).as_posix() for path in (root / "docs").rglob("*.md"))
     waiting += pages
     done = set()
     while waiting:
         name = waiting.pop()
-        if name in done or not (root / name).is_file():  # the generator says which page leads nowhere
+        if name in done or not (root / name).is_file():  # the generator reports the page with the broken link
             continue
         done.add(name)
         (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ def _as_installed(root: Path, packages: Path) -> None:
 
 
 def _reference(packages: Path, folder: Path) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """Writes a page a module; of each title, its pages: what each is called, and its path."""
+    """Writes one page for each module. Yields each title with the names and paths of its pages."""
     folder.mkdir()
     for title, names in REFERENCE.items():
         described = [module for name in names for module in _modules(packages, name)]
@@ -160,7 +160,7 @@ def _reference(packages: Path, folder: Path) -> Iterator[tuple[str, list[dict[st
 
 
 def _modules(packages: Path, name: str) -> Iterator[str]:
-    """The name itself, and with `.*` the public modules of the package."""
+    """The name itself, and with `.*` the package's public modules."""
     package = name.removesuffix(".*")
     place = packages.joinpath(*package.split("."))
     yield package
@@ -178,7 +178,7 @@ def _config(
             "site_name": "rollback",
             "docs_dir": "source",
             "site_dir": "site",
-            # It can be read without a server.
+            # The site works without a server.
             "use_directory_urls": False,
             "extra_css": [_STYLE.name],
             "nav": [
@@ -188,7 +188,7 @@ def _config(
                 {"Project": ["CONTRIBUTING.md", "CHANGELOG.md"]},
             ],
         },
-        # No font, and nothing else, from another host; dark where the reader's system is.
+        # Nothing from another host, fonts included; dark if the reader's system is.
         "project.theme": {
             "font": False,
             "palette": [
@@ -202,7 +202,7 @@ def _config(
 
 
 def _sections(guides: Sequence[str]) -> Iterator[dict[str, list[str]]]:
-    """The pages by the title under which they are in the navigation; a title without a page is left out."""
+    """The pages by their title in the navigation; titles without a page are omitted."""
     rest = list(guides)
     for title, names in SECTIONS.items():
         pages = [page for name in names for page in rest if _is_in(page, f"docs/{name}")]
@@ -226,7 +226,7 @@ def _toml(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _value(value: Any) -> str:
-    """A value as TOML has it inline."""
+    """A value as inline TOML."""
     if isinstance(value, dict):
         return f"{{ {', '.join(f'{json.dumps(key)} = {_value(one)}' for key, one in value.items())} }}"
     if isinstance(value, list):

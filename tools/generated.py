@@ -1,4 +1,4 @@
-"""A page of which a part is generated: what is between two markers is written, or found to be in step."""
+"""A page with a generated part between two markers: writes it, or checks that it is up to date."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def in_step(
     content: Callable[[], str],
     what: str,
 ) -> int:
-    """Whether a page shows `content` between its markers, or with `--write` made so: the exit code, 0 or 1."""
+    """Checks that a page has `content` between its markers, or writes it with `--write`. Returns the exit code, 0 or 1."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=sys.modules["__main__"].__doc__)
-    parser.add_argument("--write", action="store_true", help="replace what is between the markers")
+    parser.add_argument("--write", action="store_true", help="replace the text between the markers")
     write = parser.parse_args(arguments).write
     return show(page, markers, content, what=what, write=write, fix=f"python -m {module} --write")
 
@@ -29,7 +29,7 @@ def in_step(
 def show(
     page: Path, markers: tuple[str, str], content: Callable[[], str], *, what: str, write: bool, fix: str
 ) -> int:
-    """The same without arguments; `fix` is the command that is named where the page is not in step."""
+    """The same without arguments; `fix` is the command to name if the page is out of date."""
     text = page.read_text(encoding="utf-8")
     try:
         wanted = between(text, markers, content())
@@ -45,10 +45,10 @@ def show(
 
 
 def between(text: str, markers: tuple[str, str], section: str) -> str:
-    """A page's text with `section` between two markers. Raises `LocalError` where these are missing."""
+    """A page's text with `section` between two markers. Raises `LocalError` if they are missing."""
     first, last = markers
     head, begin, rest = text.partition(first)
     _, end, tail = rest.partition(last)
     if not begin or not end:
-        raise LocalError(f"The page has no lines {first} and {last} for what is generated.")
+        raise LocalError(f"The page has no lines {first} and {last} around the generated part.")
     return f"{head}{begin}\n{section}{end}{tail}"

@@ -1,7 +1,7 @@
-"""`python -m tools.layers`: the picture of the packages in CONTRIBUTING.md is that of the code, between two markers.
+"""`python -m tools.layers`: checks that the table of the packages in CONTRIBUTING.md matches the code.
 
-With `--write` it is made so; without it, exit 1 says that it is not. The layers are those of the import contract in
-pyproject.toml, the arrows those of the code's imports.
+`--write` updates the page; without it, exit 1 reports a difference. The layers are those of the import contract in
+pyproject.toml, the imports are those of the code.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ BEGIN, END = "<!-- layers:begin -->", "<!-- layers:end -->"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 in step (or made so), 1 not."""
+    """The exit code: 0 up to date (or written), 1 not."""
     return in_step(
         arguments,
         module="tools.layers",
         page=PAGE,
         markers=(BEGIN, END),
         content=picture,
-        what="the packages as they are",
+        what="the current packages",
     )
 
 
 def picture() -> str:
-    """A Markdown table, a layer a line, the highest first: what it holds, its modules, what it imports."""
+    """A Markdown table with one line for each layer, the highest first: its content, its modules, its imports."""
     graph = grimp.build_graph("rollback", cache_dir=None)
     layers = _layers()
     members = {layer: {layer, *graph.find_descendants(layer)} for layer in layers}

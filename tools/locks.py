@@ -1,8 +1,8 @@
-"""The locked requirements: `python -m tools.locks` says whether they are in step, `--write` compiles.
+"""The locked requirements: `python -m tools.locks` checks that they are up to date, `--write` compiles them.
 
-Checking asks uv to solve again with the locked versions as its preference and to answer with the
-same bytes: a requirement that was added, dropped or raised shows, a newer release on the index does
-not. Without a network the solver answers from its cache.
+The check lets uv resolve again with the locked versions as its preference, and expects the
+same bytes: an added, removed or raised requirement is found, a newer release on the index is
+not. Without a network the resolver uses its cache.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ LOCKS = (
 
 
 def compiled(lock: LockFile, *, root: Path, upgrade: bool = False) -> tuple[str | None, str]:
-    """What the lock should hold, and what the solver said; None if it could not solve."""
+    """The expected content of the lock, and the resolver's output; None if it could not resolve."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "lock.txt"
         if (root / lock.path).exists() and not upgrade:
@@ -66,7 +66,7 @@ def compiled(lock: LockFile, *, root: Path, upgrade: bool = False) -> tuple[str 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 if every lock is in step or was written, 1 if one is not, naming the lines that differ."""
+    """0 if every lock is up to date or was written, 1 if not; prints the lines that differ."""
     parts = sys.argv[1:] if arguments is None else arguments
     wrong = 0
     for lock in LOCKS:
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{lock.path}: written", file=sys.stderr)
         elif text != now:
             wrong = 1
-            print(f"{lock.path} is not what {lock.source} asks for. Run: make lock", file=sys.stderr)
+            print(f"{lock.path} does not match {lock.source}. Run: make lock", file=sys.stderr)
             print("\n".join(_difference(now, text)), file=sys.stderr)
     return wrong
 

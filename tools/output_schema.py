@@ -1,8 +1,8 @@
-"""`python -m tools.output_schema`: `docs/output.schema.json` says what each verb answers with `-o json`.
+"""`python -m tools.output_schema`: checks that `docs/output.schema.json` describes every command's `-o json`.
 
-With `--write` it is made so; without it, exit 1 says that it is not. What is a dataclass of the product comes from its fields;
-the rest is written here. Tests validate every document that a command gives against it (`tests/outputs.py`), and it allows no
-key that it does not name: it cannot say anything else than the code.
+`--write` updates the file; without it, exit 1 reports a difference. Dataclasses of the product are described by their
+fields; the rest is written here. Tests validate every command's documents against it (`tests/outputs.py`), and it
+allows no other key: so it cannot differ from the code.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _DEFS: dict[str, Schema] = {}
 
 
 def named(name: str, schema: Schema) -> Schema:
-    """A reference to a schema, which is written once. Raises `ValueError` where two have one name."""
+    """A reference to a schema, which is written once. Raises `ValueError` if two have the same name."""
     if _DEFS.setdefault(name, schema) != schema:
         raise ValueError(name)
     return {"$ref": f"#/$defs/{name}"}
@@ -91,12 +91,14 @@ def either(*schemas: Schema) -> Schema:
 
 
 def old(schema: Schema, now: str) -> Schema:
-    """A key that is called otherwise now, and is left out with the next version."""
+    """A renamed key, which the next version removes."""
     return {**schema, "deprecated": True, "description": f"Called {now} now."}
 
 
 def what(*parts: Mapping[str, Schema], maybe: Sequence[str] = (), **keys: Schema) -> Schema:
-    """An object with exactly these keys, some of which `maybe` are not there. A key that is no name in Python ends with _."""
+    """An object with exactly these keys, of which those in `maybe` are optional. A key that is a Python keyword ends
+    with _.
+    """
     properties = {name: one for part in parts for name, one in part.items()}
     properties |= {name.rstrip("_"): one for name, one in keys.items()}
     return {
@@ -121,7 +123,7 @@ def fields(kind: type[Any], *without: str) -> dict[str, Schema]:
 
 
 def _closed(schema: Schema) -> Schema:
-    """A dataclass within another. pydantic's titles and defaults say nothing that a reader wants."""
+    """A dataclass within another. Without pydantic's titles and defaults, which do not help readers."""
     if "properties" not in schema:
         return {key: value for key, value in schema.items() if key not in ("title", "description")}
     return what({name: _time(name, _plain(one)) for name, one in schema["properties"].items()})
@@ -146,7 +148,7 @@ def _time(name: str, schema: Schema) -> Schema:
 
 PERSON = named("Person", what(person=TEXT, role=TEXT))
 MOMENT = named("Time", TIME)
-# A program in small letters with what it is given, variables before it; no comment after it, and no sentence.
+# A program's name in lower case with arguments, variables before it; no comment, and no sentence.
 _COMMAND: Schema = {"type": "string", "pattern": r"^([A-Z][A-Z0-9_]*=\S+ )*[a-z]+ \S((?!  # ).)*$"}
 COMMANDS: Schema = {
     "type": "array",
@@ -161,7 +163,7 @@ FRAME: dict[str, Schema] = {"schema_version": {"const": SCHEMA_VERSION}, "next":
 
 
 def answer(*parts: Mapping[str, Schema], maybe: Sequence[str] = (), **keys: Schema) -> Schema:
-    """A document of its own. It may have an error beside what it has to say."""
+    """A whole document. It may have an error beside its content."""
     return what(FRAME, *parts, {"error": ERROR}, maybe=[*maybe, "error"], **keys)
 
 
@@ -702,7 +704,7 @@ GUARD_TEST = answer(
     maybe=["report"],
 )
 
-# Of each verb, what it answers. A verb that answers with nothing else than an error is not one.
+# The schema of each command's document, without commands that only return errors.
 ANSWERS: dict[str, Schema] = {
     "lambda": either(
         RECORDED,
@@ -757,7 +759,7 @@ ANSWERS: dict[str, Schema] = {
 
 
 def name_of(verb: str) -> str:
-    """What a verb's schema is called among the definitions."""
+    """The name of a command's schema in the definitions."""
     return f"rollback-{verb.replace(' ', '-')}"
 
 
@@ -777,7 +779,7 @@ def schema() -> Schema:
 
 
 def _referred(verbs: Mapping[str, Schema]) -> dict[str, Schema]:
-    """The definitions that the verbs refer to, directly or not."""
+    """The definitions to which the commands refer, directly or indirectly."""
     found: dict[str, Schema] = {}
     text = json.dumps(verbs)
     while more := {
@@ -794,14 +796,14 @@ def text() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 in step (or made so), 1 not."""
+    """The exit code: 0 up to date (or written), 1 not."""
     if "--write" in (sys.argv[1:] if arguments is None else arguments):
         FILE.write_text(text(), encoding="utf-8")
         return 0
     if FILE.is_file() and FILE.read_text(encoding="utf-8") == text():
         return 0
     print(
-        f"{FILE.name} is not what the verbs answer. Run: python -m tools.output_schema --write",
+        f"{FILE.name} does not match the commands' output. Run: python -m tools.output_schema --write",
         file=sys.stderr,
     )
     return 1

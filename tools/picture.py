@@ -1,7 +1,7 @@
-"""`python -m tools.picture`: whether `docs/who-calls-what.svg` is made from what is described here; `--write` makes it.
+"""`python -m tools.picture`: checks that `docs/who-calls-what.svg` matches the description here; `--write` draws it.
 
-A picture that needs nothing else: no font, no script and no style from elsewhere, light and dark as the reader's
-browser is. https://www.w3.org/TR/SVG2/
+The picture needs no other file: no font, no script and no style. It is light or dark like the reader's
+browser. https://www.w3.org/TR/SVG2/
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STYLE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """Who or what it is, what it does in one line, its column, and the rows that it takes."""
+    """A box: its name, what it does in one line, its column, and its rows."""
 
     name: str
     does: str
@@ -57,7 +57,7 @@ PEOPLE = (
     Box(name="Another person", does="approver role: approve", column=0, row=5),
     Box(name="Alarm → guard function", does="takes a standby, if enabled", column=0, row=7),
 )
-# What the command calls: name → what for.
+# What the command calls: name → purpose.
 CALLED = {
     "STS": "who you are, and in which account",
     "DynamoDB: the ledger": "releases, records, leases, approvals",
@@ -72,13 +72,13 @@ CALLED = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 where the picture is as described, or was made so; 1 where it is not."""
+    """0 if the picture is up to date, or was drawn; 1 if not."""
     made = "\n".join(svg()) + "\n"
     if "--write" in (sys.argv[1:] if arguments is None else arguments):
         PAGE.write_text(made, encoding="utf-8")
     if PAGE.read_text(encoding="utf-8") == made:
         return 0
-    print(f"{PAGE.name} is not as described: python -m tools.picture --write", file=sys.stderr)
+    print(f"{PAGE.name} is out of date. Run: python -m tools.picture --write", file=sys.stderr)
     return 1
 
 

@@ -1,7 +1,7 @@
-"""`python -m tools.screens`: whether `docs/screens/*.svg` show what `rollback status` looks like now; `--write` draws them.
+"""`python -m tools.screens`: checks that `docs/screens/*.svg` show the current `rollback status`; `--write` draws them.
 
-They are drawn by the command's own view, of values that are made up here: one picture a state. As `picture`'s, they need
-nothing else.
+The command's own view draws them from example values here, one picture for each state. Like `picture`'s, they need
+no other file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from rollback.views.records import overview_view
 
 PLACE = ROOT / "docs" / "screens"
 WIDTH, HEIGHT = 100, 30
-# Nothing is fetched to show a picture.
+# A picture loads nothing from the network.
 _TEMPLATE = re.sub(r"\s*@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 _ENV, _ACCOUNT, _REGION = "prod", "111122223333", "eu-central-1"
 _NEW, _OLD, _OLDEST = "v1.2.0", "v1.1.0", "v1.0.0"
@@ -124,8 +124,8 @@ def overview(
     bad: set[str] | None = None,
     done: int = 0,
 ) -> Overview:
-    """Release `at` is deployed everywhere, but for functions that somebody has `moved` by hand, and for those that the
-    first record has `done` already. `bad` are releases that may not be gone back to.
+    """Release `at` is deployed everywhere, except functions that somebody has `moved` by hand, and those that the
+    first record has `done` already. `bad` are quarantined releases.
     """
     older = {_NEW: _OLD, _OLD: _OLDEST}[at]
     good = next(version for version in (at, _OLD, _OLDEST) if version not in (bad or ()))
@@ -283,7 +283,7 @@ def drawn(name: str, command: str, view: Any) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 if the pictures are as they would be drawn, 1 if not; with `--write` they are."""
+    """0 if the pictures are up to date or were drawn, 1 if not."""
     stale = False
     for name, (command, view) in pictures().items():
         page, text = PLACE / f"{name}.svg", drawn(name, command, view)
@@ -292,7 +292,7 @@ def main(arguments: Sequence[str]) -> int:
             page.write_text(text, encoding="utf-8")
         elif not page.is_file() or page.read_text(encoding="utf-8") != text:
             stale = True
-            print(f"{page} is not as it is drawn now: python -m tools.screens --write")
+            print(f"{page} is out of date. Run: python -m tools.screens --write")
     return int(stale)
 
 

@@ -1,6 +1,6 @@
-"""`python -m tools.settings`: `docs/settings.md` is that of the model, between two markers.
+"""`python -m tools.settings`: checks that the table in `docs/settings.md` matches the model.
 
-With `--write` it is made so; without it, exit 1 says that it is not.
+`--write` updates the page; without it, exit 1 reports a difference.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from tools.generated import in_step
 
 PAGE = ROOT / "docs" / "settings.md"
 BEGIN, END = "<!-- settings:begin -->", "<!-- settings:end -->"
-# Told from the stack's name, and by no file.
+# Derived from the stack's name, and set in no file.
 _NO_SETTING = "environment"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 in step (or made so), 1 not."""
+    """The exit code: 0 up to date (or written), 1 not."""
     return in_step(
         arguments,
         module="tools.settings",
         page=PAGE,
         markers=(BEGIN, END),
         content=reference,
-        what="the settings as they are",
+        what="the current settings",
     )
 
 
 def reference() -> str:
-    """A Markdown table, a setting a line, those inside another below it."""
+    """A Markdown table with one line for each setting, nested settings below their group."""
     lines = ["| setting | means | default | for example |", "|---|---|---|---|"]
     return "\n".join([*lines, *_rows(Settings, "")]) + "\n"
 
@@ -49,7 +49,7 @@ def _rows(model: type[BaseModel], above: str) -> Iterator[str]:
             continue
         key = PROVIDERS.get(name, f"{above}{to_camel(name)}")
         inner = _model_of(field)
-        # Of a group that has to be completed the group says by what.
+        # The description of an incomplete group says what is missing.
         default = "" if inner or (above and field.is_required()) else _default(field)
         example = _yaml(field.examples[0]) if field.examples and not inner else ""
         yield f"| `{key}` | {_cell(field.description or '')} | {default} | {example} |"
@@ -63,14 +63,14 @@ def _model_of(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def _default(field: FieldInfo) -> str:
-    """What it is where it is not set; empty where nothing is, or the description says."""
+    """The default value; "" if there is none, or if the description names it."""
     if field.is_required():
         return "it must be set"
     return _yaml(field.default) if field.default not in (None, "", (), {}) else ""
 
 
 def _yaml(value: Any) -> str:
-    """As a file has it, on one line."""
+    """A value as YAML on one line."""
     shown = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
     return f"`{_cell(shown.removesuffix(chr(10)).removesuffix('...').strip())}`"
 

@@ -1,7 +1,7 @@
-"""`python -m tools.versions`: the dependencies by their ranges, at the lowest and at the newest versions that resolve.
+"""`python -m tools.versions`: tests with the lowest and with the newest versions of the dependencies that resolve.
 
-pyproject.toml says which versions others may have beside this distribution; the lock is one choice of them. In an
-environment of its own for each end of the ranges, `.local/versions/…`, the unit tests and the simulation are run.
+pyproject.toml has the ranges of allowed versions; the lock is one choice of them. In a
+separate environment for each end of the ranges, `.local/versions/…`, this runs the unit tests and the simulation.
 Arguments go to pytest; `lowest-direct` or `highest` before them chooses one end.
 
 https://docs.astral.sh/uv/concepts/resolution/#resolution-strategy
@@ -21,7 +21,7 @@ from localaws.paths import LOCAL, ROOT
 
 ENDS = ("lowest-direct", "highest")
 _UV = str(Path(sys.executable).with_name("uv"))
-# Of what development needs, what these tests do. Others would keep boto3 at their own version.
+# Development dependencies that these tests need. Others would restrict boto3's version.
 _NEEDED = {
     "check-jsonschema",
     "hypothesis",
@@ -49,7 +49,7 @@ _TESTS = (
 
 
 def main() -> int:
-    """The first exit code of pytest or uv that is not 0; 0 where both ends pass."""
+    """The first exit code of pytest or uv that is not 0; 0 if both ends pass."""
     arguments = sys.argv[1:]
     ends = [arguments.pop(0)] if arguments and arguments[0] in ENDS else list(ENDS)
     for end in ends:
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def needed() -> list[str]:
-    """What the tests need of the group `dev`, as pyproject.toml asks for it."""
+    """The tests' requirements from the group `dev` of pyproject.toml."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return [text for text in document["dependency-groups"]["dev"] if Requirement(text).name in _NEEDED]
 
@@ -76,7 +76,7 @@ def _run(end: str, arguments: list[str]) -> int:
         [_UV, "pip", "install", "-q", "--python", python, "--no-deps", "--no-build-isolation", "-e", "."],
         [python, "-m", "pytest", *arguments],
     )
-    # What is locked has no say; nor has an environment that is active.
+    # Neither the lock nor an active environment may affect this.
     lock.unlink(missing_ok=True)
     environ = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
     codes = (subprocess.run(one, cwd=ROOT, env=environ, check=False).returncode for one in commands)

@@ -23,7 +23,7 @@ _ZIZMOR = Path(sys.executable).with_name("zizmor")
 
 
 def main() -> int:
-    """0 if neither finds anything, 1 otherwise; what they found is printed."""
+    """0 if neither finds anything, 1 otherwise; prints their findings."""
     progress = BuildProgress(sys.stderr)
     try:
         actionlint = gotool.ensure(ACTIONLINT, progress)

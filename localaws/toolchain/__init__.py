@@ -1,1 +1,1 @@
-"""The Pulumi engine, its Python language host, Terraform and its AWS provider, where none are installed."""
+"""The Pulumi engine, its Python language host, Terraform and its AWS provider, for machines without them."""

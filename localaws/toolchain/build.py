@@ -1,4 +1,6 @@
-"""The Pulumi engine, and its language host for YAML: those on PATH, else built once a machine from the Go module proxy."""
+"""The Pulumi engine, and its language host for YAML: those on PATH, else built from the Go module proxy, once for each
+machine.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ PULUMI = GoTool(
     ldflags=f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={VERSION}",
     installer="https://www.pulumi.com/docs/install/",
 )
-# The newest that the proxy serves; it speaks with engines that are newer.
+# The newest that the proxy serves; it works with newer engines.
 _YAML_VERSION = "1.25.0"
 _YAML = GoTool(
     name="pulumi-language-yaml",
@@ -39,17 +41,17 @@ _PROVIDER = "pulumi-resource-aws"
 
 
 def ensure_engine(progress: Callable[[str], None] = lambda _: None) -> Path:
-    """The `pulumi` to use: version 3 on PATH, else what `rollback tools install` has installed, else our own, built
-    if need be (minutes, once).
+    """The `pulumi` to use: version 3 on PATH, else what `rollback tools install` has installed, else one that is built
+    here if necessary (minutes, once).
 
-    Raises `LocalError` with what to install if it cannot be had.
+    Raises `LocalError` with what to install if that fails.
     """
     return official_engine() or installation.found() or gotool.ensure(PULUMI, progress)
 
 
 def ensure_yaml_host(progress: Callable[[str], None] = lambda _: None) -> Path:
     """The language host for programs in YAML: the one on PATH, which an official engine has beside it, else our own,
-    built if need be (a minute, once). Only who runs such a program asks for it. Raises as `ensure_engine`.
+    built if need be (a minute, once). Only needed to run such a program. Raises as `ensure_engine`.
     """
     found = shutil.which(_YAML.name, path=path_without_ours())
     return Path(found) if found else gotool.ensure(_YAML, progress)
@@ -79,9 +81,9 @@ def official_language_host() -> Path | None:
 
 
 def ensure_plugins(folder: Path = BIN) -> Path:
-    """The folder that goes before all others on PATH of a local stack.
+    """Fills and returns the folder that comes first on PATH for a local stack.
 
-    It holds the local `aws` provider, and the language host where there is no official one. They
+    It has the local `aws` provider, and the language host if there is no official one. They
     are scripts that name this interpreter, so that no variable of ours reaches the programs.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +98,7 @@ def ensure_plugins(folder: Path = BIN) -> Path:
 def _script(path: Path, module: str) -> None:
     first = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from localaws.toolchain import plugin"
     code = f"{first}; plugin.only_the_protocol(); from {module} import main; main()"
-    # -I: nothing of the environment or of the current folder decides what is imported. exec: the
+    # -I: neither the environment nor the current folder affects imports. exec: the
     # engine's child is the interpreter itself, which watches its parent.
     text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -c {shlex.quote(code)} "$@"\n'
     if path.exists() and path.read_text(encoding="utf-8") == text and os.access(path, os.X_OK):

@@ -1,4 +1,4 @@
-"""Command-line tools built from the Go module proxy, once a machine and version.
+"""Command-line tools built from the Go module proxy, once for each machine and version.
 
 No package registry carries these tools as binaries, but the module proxy has their source, and
 `go.sum` pins every byte of it. A tool is a `NAME.mod` and a `NAME.sum` in this folder, because only
@@ -25,13 +25,13 @@ from localaws.paths import cache, locked
 _HERE = Path(__file__).parent
 _TICK = 1.0
 _LAST_LINES = 15
-# The binary is 115 MB; the compiler's own cache, beside it or elsewhere, needs some ten times that.
+# The binary is 115 MB; the compiler's cache needs about ten times that.
 _FREE_BYTES = 500 * 1000 * 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GoTool:
-    """A tool's binary `name`, its `package`, and where its maker offers it (`installer`)."""
+    """A tool's binary `name`, its `package`, and the address of its official installer (`installer`)."""
 
     name: str
     version: str
@@ -41,28 +41,28 @@ class GoTool:
 
     @property
     def place(self) -> Path:
-        """Where the binary is once it has been built: a folder that holds nothing else."""
+        """The path of the built binary, in a folder with nothing else."""
         return cache() / f"{self.name}-{self.version}" / self.name
 
 
 def ensure(tool: GoTool, progress: Callable[[str], None], *, go: str = "go") -> Path:
     """The tool's binary, built if it is not there yet; minutes the first time.
 
-    Built in a folder beside its place under a lock and then moved: anybody who sees it sees all of it,
-    and an interrupted build leaves nothing that counts. Raises `LocalError` without Go, with the
-    last lines of a build that failed, and where the disk is full.
+    Built in a folder beside its place under a lock and then moved: it is complete as soon as it exists,
+    and an interrupted build leaves nothing there. Raises `LocalError` without Go, with the
+    last lines of a build that failed, and if the disk is full.
     """
     if tool.place.exists():
         return tool.place
     compiler = shutil.which(go)
     if compiler is None:
         raise LocalError(
-            f"There is neither {tool.name} on PATH nor Go to build it with.\n"
+            f"{tool.name} is not on PATH, and there is no Go compiler to build it.\n"
             f"Install {tool.name} ({tool.installer}) or Go (https://go.dev/doc/install)."
         )
-    title = f"building {tool.name} {tool.version}, once a machine"
+    title = f"building {tool.name} {tool.version}, once for each machine"
     with locked(
-        cache() / f"{tool.name}.lock", waiting=lambda: progress(f"{title}: another process is at it")
+        cache() / f"{tool.name}.lock", waiting=lambda: progress(f"{title}: waiting for another process")
     ):
         if tool.place.exists():
             return tool.place
@@ -71,7 +71,7 @@ def ensure(tool: GoTool, progress: Callable[[str], None], *, go: str = "go") -> 
         try:
             _build(tool, compiler, making, lambda detail: progress(f"{title}: {detail}"))
             (making / "bin").chmod(0o755)
-            # Only a folder without the binary can stand there: a build of before that was undone.
+            # The folder can only exist without the binary: a build that was undone earlier.
             shutil.rmtree(tool.place.parent, ignore_errors=True)
             (making / "bin").rename(tool.place.parent)
         finally:
@@ -115,7 +115,7 @@ def _build(tool: GoTool, compiler: str, folder: Path, progress: Callable[[str], 
 
 
 class _BuildOutput(threading.Thread):
-    """Reads what the compiler says: `at` is a word on how far it is, `lines` the last of it."""
+    """Reads the compiler's output: `at` describes its progress, `lines` are the last lines."""
 
     def __init__(self, pipe: IO[str]) -> None:
         super().__init__(daemon=True)

@@ -2,8 +2,8 @@
 
 The engine starts it, reads a port from its first line, and talks gRPC: the protocol of
 https://github.com/pulumi/pulumi/blob/master/proto/pulumi/language.proto. Used only where no official
-host is installed. It honours the project's `toolchain` (pip, uv) and `virtualenv` options, so that a
-checkout of an old commit runs with that commit's own dependencies. Component packages in Python are run by it, too.
+host is installed. It supports the project's `toolchain` (pip, uv) and `virtualenv` options, so that a
+checkout of an old commit runs with that commit's own dependencies. It also runs component packages in Python.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _plugin_pb: Any = plugin_pb2
 
 
 class MissingVirtualenvError(Exception):
-    """The project names a virtualenv that is not there."""
+    """The project names a virtualenv that does not exist."""
 
 
 def interpreter(options: Mapping[str, Any], root: Path) -> Path:
     """The interpreter of a project in `root` with these runtime options.
 
     Raises `MissingVirtualenvError` with what to type, and ValueError for a toolchain that only the
-    official host knows.
+    official host supports.
     """
     name = options.get("virtualenv")
     if (toolchain := options.get("toolchain", _PIP)) == _UV:
@@ -63,8 +63,8 @@ def interpreter(options: Mapping[str, Any], root: Path) -> Path:
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not python.exists():
         raise MissingVirtualenvError(
-            f"The project's virtualenv {name!r} is not there ({folder}).\n"
-            f"Make it and install the project's dependencies into it:\n"
+            f"The project's virtualenv {name!r} does not exist ({folder}).\n"
+            f"Create it and install the project's dependencies:\n"
             f"  cd {root} && pulumi install"
         )
     return python
@@ -80,7 +80,7 @@ def _of_uv(root: Path) -> Path:
 
 
 def program_environment(python: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` for a program under `python`: its virtualenv active, nothing of ours left in it."""
+    """`environ` for a program under `python`: its virtualenv active, without variables of ours."""
     kept = {k: v for k, v in environ.items() if k not in _OURS}
     if (python.parent.parent / "pyvenv.cfg").exists():
         kept["VIRTUAL_ENV"] = str(python.parent.parent)
@@ -106,7 +106,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return _plugin_pb.PluginInfo(version=build.VERSION)
 
     def GetRequiredPackages(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """None: the providers of a local stack are those on PATH, and nothing is to be downloaded."""
+        """Empty: the providers of a local stack are on PATH, and nothing should be downloaded."""
         return _pb.GetRequiredPackagesResponse()
 
     def GetRequiredPlugins(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
@@ -138,7 +138,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         )
 
     def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
-        """Make the project's virtualenv and install its dependencies; streams what pip or uv says."""
+        """Creates the project's virtualenv and installs its dependencies; streams the output of pip or uv."""
         options, root = _options(request.info), Path(request.info.root_directory or request.directory)
         if options.get("toolchain") == _UV:
             environ = {
@@ -213,7 +213,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return _pb.RunResponse(error=f"Program exited with {_summary(code)}")
 
     def RunPlugin(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
-        """Run a plugin, such as a component package, until the engine no longer asks; streams what it says."""
+        """Runs a plugin, such as a component package, until the engine cancels; streams its output."""
         info = request.info
         python = _interpreter_or_abort(info, context)
         with self._lock:
@@ -234,14 +234,14 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         yield _pb.RunPluginResponse(exitcode=process.wait())
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """Ask the program to stop, as Ctrl-C would; the engine goes on to end gracefully."""
+        """Asks the program to stop, as Ctrl-C does; the engine then ends gracefully."""
         with self._lock:
             if self._program is not None and self._program.poll() is None:
                 self._program.send_signal(signal.SIGINT)
         return empty_pb2.Empty()
 
     def end_program(self) -> None:
-        """End the program, by force after 3 s, and the plugins; start no other."""
+        """Ends the program, by force after 3 s, and the plugins; starts no other."""
         with self._lock:
             self._ending = True
             program = self._program
@@ -257,9 +257,9 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
 
 def main() -> None:
-    """Serve the engine that started this process, and end with it, however it ends."""
+    """Serves the engine that started this process, and ends with it, however it ends."""
     # The engine starts its plugins in a group of their own, which Ctrl-C at a terminal does not
-    # reach: either signal is the engine's word that it is done with us, and it waits 5 s for it.
+    # reach: with either signal the engine asks the plugin to end, and waits 5 s for that.
     ended = processes.until_notified(os.getppid())
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     host = LanguageHost(addresses[0] if addresses else "")
@@ -273,7 +273,7 @@ def main() -> None:
     print(port, flush=True)
     ended()
     host.end_program()
-    # Nobody listens any more: what gRPC's threads still do must not keep the process.
+    # The engine has gone: gRPC's remaining threads must not keep the process alive.
     os._exit(0)
 
 
@@ -292,7 +292,7 @@ def _interpreter_or_abort(info: Any, context: Any) -> Path:
 def _streamed(
     command: list[str], folder: Path, context: Any, environ: Mapping[str, str] | None = None
 ) -> Iterator[Any]:
-    """Run a command and yield what it says as it says it; aborts the call if it fails."""
+    """Runs a command and yields its output as it comes; aborts the call if it fails."""
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -308,7 +308,7 @@ def _streamed(
 
 
 def _lines(process: subprocess.Popen[bytes]) -> Iterator[tuple[str, bytes]]:
-    """What a process says as it says it: `stdout` or `stderr`, and a line. It is ended with this iterator."""
+    """A process's output as it comes: `stdout` or `stderr`, and a line. The process ends with this iterator."""
     lines: queue.Queue[tuple[str, bytes]] = queue.Queue()
     readers = [
         threading.Thread(target=_read, args=(lines, name, pipe), daemon=True)

@@ -1,10 +1,10 @@
-"""Runs a Pulumi program: what the language host starts, under the project's own interpreter.
+"""Runs a Pulumi program: the language host starts this with the project's own interpreter.
 
     program.py PARENT --monitor … --engine … [--project …] ENTRY [ARGS]
 
 Only the standard library and the project's own Pulumi SDK, of whatever version, may be imported
-here: the interpreter is that of the program, which knows nothing of this project. Ends with 0, with
-32 if the reason has been shown, or with 1; and ends at once if the process PARENT is gone.
+here: the interpreter is the program's, without this project's packages. Ends with 0, with
+32 if the reason has been shown, or with 1; and ends at once when the process PARENT has ended.
 """
 
 import argparse
@@ -30,26 +30,26 @@ _WORKERS_PER_PARALLEL = 4
 
 def main() -> None:
     """Run the program that the arguments name."""
-    # It ends soon. Looking for garbage among all that an SDK defines would take a third of its time.
+    # This is a short process, and garbage collection would take a third of its time.
     gc.disable()
     parent = int(sys.argv.pop(1))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    # Cancelled by SIGINT, even where anybody who started the engine had it ignored.
+    # Cancelled by SIGINT, even if the engine's parent ignores it.
     signal.signal(signal.SIGINT, _interrupted)
     sys.unraisablehook = _unraisable
-    # This file's folder must not stand before the program's own modules.
+    # This file's folder must not come before the program's own modules.
     sys.path.pop(0)
     sys.exit(_run(_parser().parse_args()))
 
 
 def _interrupted(*_: object) -> None:
-    """The engine and the host may both say so; once is enough."""
+    """The engine and the host may both send it; once is enough."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _unraisable(what: Any) -> None:
-    """An interrupt that came while an object was being cleared away would be printed, and then lost."""
+    """An interrupt during the finalisation of an object would only be printed, and then lost."""
     if what.exc_type is KeyboardInterrupt:
         os._exit(_FAILED)
     sys.__unraisablehook__(what)
@@ -86,7 +86,7 @@ def _run(options: argparse.Namespace) -> int:
     asyncio.set_event_loop(loop)
     pool = ThreadPoolExecutor(max(options.parallel, 1) * _WORKERS_PER_PARALLEL)
     loop.set_default_executor(pool)
-    # A program that fails leaves futures that nobody awaits. asyncio would complain of each.
+    # A program that fails leaves futures that nobody awaits. asyncio would warn about each.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
         loop.run_until_complete(runtime.run_in_stack(lambda: _execute(program)))
@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace) -> int:
         loop.close()
         sys.stdout.flush()
         sys.stderr.flush()
-        gc.freeze()  # nor is it looked for at the end
+        gc.freeze()  # nor is it collected at the end
     return 0
 
 
@@ -111,13 +111,13 @@ def _execute(program: str) -> None:
     if os.path.isdir(program) and not os.path.exists(os.path.join(program, "__main__.py")):  # noqa: PTH112, PTH110, PTH118
         import pulumi  # noqa: PLC0415
 
-        pulumi.log.error(f"There is no __main__.py in {program}")
+        pulumi.log.error(f"{program} contains no __main__.py")
         sys.exit(_SHOWN)
     runpy.run_path(program, run_name="__main__")
 
 
 def _settings(runtime: Any, options: argparse.Namespace) -> Any:
-    """The SDK's settings, less what an older SDK does not know."""
+    """The SDK's settings, without those that an older SDK does not have."""
     known = inspect.signature(runtime.Settings.__init__).parameters
     given = {
         "monitor": options.monitor,

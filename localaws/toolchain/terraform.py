@@ -1,4 +1,4 @@
-"""Terraform: `terraform` or `tofu` from PATH, else OpenTofu, built once a machine."""
+"""Terraform: `terraform` or `tofu` from PATH, else OpenTofu, built once for each machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOFU = GoTool(
     name="tofu",
     version="1.12.6",
     package="github.com/opentofu/opentofu/cmd/tofu",
-    # Otherwise it calls itself a development build.
+    # Otherwise its version would be a development build.
     ldflags="-s -w -X github.com/opentofu/opentofu/version.dev=no",
     installer="https://opentofu.org/docs/intro/install/",
 )
@@ -26,9 +26,9 @@ _NAMES = ("terraform", "tofu")
 
 
 def ensure_terraform(progress: Callable[[str], None] = lambda _: None) -> Path:
-    """The tool to use: the one on PATH, else our own OpenTofu, built if need be (minutes, once).
+    """The tool to use: the one on PATH, else OpenTofu, built here if necessary (minutes, once).
 
-    Raises `LocalError` with what to install if it cannot be had.
+    Raises `LocalError` with what to install if that fails.
     """
     return official_terraform() or gotool.ensure(TOFU, progress)
 
@@ -48,7 +48,7 @@ def official_terraform() -> Path | None:
 
 
 def _version(tool: str) -> tuple[int, int]:
-    # Neither a call home for news of newer versions, nor a configuration of the caller's.
+    # Without a check for newer versions, and without the caller's configuration.
     environ = {k: v for k, v in os.environ.items() if not k.startswith("TF_")} | {"CHECKPOINT_DISABLE": "1"}
     completed = subprocess.run([tool, "version"], capture_output=True, text=True, check=False, env=environ)
     version = re.search(r"^(?:Terraform|OpenTofu) v(\d+)\.(\d+)", completed.stdout, re.MULTILINE)

