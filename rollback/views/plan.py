@@ -37,7 +37,7 @@ def plan_view(plan: Plan[Any]) -> RenderableType:
     notices = [hanging("!", text(notice, "yellow"), "yellow") for notice in plan.notices]
     digest = unwrapped(text(f"Digest {plan.digest()}", "dim"))
     several = parts(plan)
-    again = Text.assemble((plan.environment, "bold"), "  ", _change(plan, _counted(plan)))
+    again = hanging(f"{plan.environment} ", _change(plan, _counted(plan)), "bold")
     if several:
         bodies = [
             line for kind, part in several.items() for line in (text(kind, "bold"), *_body(part), Text())

@@ -226,11 +226,15 @@ class TableRestore(TableTarget):
 
     def _compare(self, plan: Plan[TableStep], journal: Journal) -> Mapping[str, Any]:
         report = self._tables.reported(plan.from_version, plan.facts["copy"], journal)
-        then = (
+        cutover = (
             f"rollback table --env {plan.environment} --table {plan.from_version} "
-            f"--to restored:{journal.rollback_id} --cutover copy-back|parameter"
+            f"--to restored:{journal.rollback_id} --cutover"
         )
-        return {**report, "next": then}
+        then = (
+            f'{cutover} copy-back --reason "…"  # copies what differs into the live table',
+            f'{cutover} parameter --reason "…"  # callers that read a parameter use the restored table',
+        )
+        return {**report, "next": "\n".join(then)}
 
     def _delete(self, plan: Plan[TableStep], copy: str, journal: Waiting) -> None:
         description = steps.described(self._dynamodb, copy)

@@ -13,7 +13,9 @@ from rollback.ledger.lease import LeaseLost
 from rollback.model.record import Record, Status
 from rollback.model.request import Request, TableRequest
 from rollback.targets.table import table_settings
+from rollback.views.json_output import commands
 from tests.coded import coded
+from tests.command_lines import parsed
 from tests.doubles.tables import (
     ALICE_THEN,
     BUCKET,
@@ -62,6 +64,19 @@ def test_the_record_shows_the_counts_and_no_keys(estate: Estate) -> None:
     assert not any("alice" in str(event.data) or "carol" in str(event.data) for event in done.events)
     summary = json.loads(estate.object(done, "loss.json"))
     assert summary["first_keys"]["only_live"] == [{"id": {"S": "carol"}}]
+
+
+def test_each_line_after_a_restore_is_a_command_that_can_be_typed(estate: Estate) -> None:
+    story(estate)
+
+    done = estate.restored(estate.at(-30))
+
+    (document,) = [event.data for event in done.events if "report" in event.data]
+    typed = commands(str(document["next"]))
+    assert len(typed) == len(str(document["next"]).splitlines())
+    for line in typed:
+        parsed(line)
+        assert "|" not in line
 
 
 def test_a_restored_table_gets_the_settings_that_a_restore_leaves_out(estate: Estate) -> None:
