@@ -109,7 +109,9 @@ def test_a_bus_that_cannot_be_told_is_a_notice_and_the_rollback_is_as_it_is(worl
     world.settings = settings(eventBus="pagers")
 
     def away(service: str, **_: Any) -> Any:
-        raise ConnectionError(service)
+        if service == "events":
+            raise ConnectionError(service)
+        return flow.session.account.client(service)
 
     asked: list[dict[str, Any]] = []
 
@@ -117,7 +119,12 @@ def test_a_bus_that_cannot_be_told_is_a_notice_and_the_rollback_is_as_it_is(worl
         asked.append(request)
         return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
 
-    for client in (away, lambda *_, **__: SimpleNamespace(put_events=put_events)):
+    def failing(service: str, **_: Any) -> Any:
+        if service == "events":
+            return SimpleNamespace(put_events=put_events)
+        return flow.session.account.client(service)
+
+    for client in (away, failing):
         flow = world.flow()
         account = replace(flow.session.account, client=client)
         session = replace(flow.session, account=account)

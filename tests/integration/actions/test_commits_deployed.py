@@ -82,8 +82,8 @@ def test_previous_is_what_was_deployed_before(
     [
         ([], "the deployed commit is not recorded"),
         ([("deployment", A), ("deployment", B), ("rollback", "")], "the deployed commit is not recorded"),
-        ([("deployment", A)], "nothing older"),
-        ([("deployment", A), ("deployment", B), ("rollback", A)], "nothing older"),
+        ([("deployment", A)], "no older commit"),
+        ([("deployment", A), ("deployment", B), ("rollback", A)], "no older commit"),
     ],
 )
 def test_without_a_previous_one_it_is_reported_why(entries: list[tuple[str, str]], why: str) -> None:

@@ -120,7 +120,6 @@ def test_what_has_moved_since_it_was_shown_is_not_rolled_back(world: World) -> N
         (None, "AWAITING_CONFIRMATION"),
         (lambda _: None, "AWAITING_CONFIRMATION"),
         (lambda _: True, "COMPLETE"),
-        (lambda _: False, "ABORTED"),
     ],
 )
 def test_a_request_is_confirmed_by_whoever_is_asked_and_a_plan_by_being_handed_over(
@@ -142,6 +141,18 @@ def test_a_request_is_confirmed_by_whoever_is_asked_and_a_plan_by_being_handed_o
     plan = env.prune.plan(keep=2)
     assert [deleted.number for step in plan.changes for deleted in step.delete]
     assert env.prune.roll_back(plan, reason=REASON).status == "COMPLETE"
+
+
+def test_a_plan_that_the_person_declines_is_refused_and_its_record_aborted(world: World) -> None:
+    for number in range(1, 6):
+        world.release(f"v{number}")
+        world.record(f"v{number}")
+    env = opened(world, confirm=lambda _: False)
+
+    with pytest.raises(Refused, check=coded(Code.CONFIRMATION_MISSING)) as declined:
+        env.roll_back(PruneRequest(keep=3), reason=REASON)
+
+    assert declined.value.result.status == "ABORTED"
 
 
 @pytest.fixture

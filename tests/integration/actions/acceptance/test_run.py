@@ -76,7 +76,7 @@ def test_with_the_permissions_that_are_listed_every_fact_is_tried_and_nothing_is
     }
     assert (report.left, things(emulator.endpoint, of)) == ([], before)
     # `--dry-run` lists all that is made.
-    assert sorted(making) == sorted(f"Making {one}" for one in acceptance.names.resources)
+    assert sorted(making) == sorted(f"Creating {one}" for one in acceptance.names.resources)
     with pytest.raises(VerificationFailed) as raised:
         judged(report)
     assert raised.value.code is Code.FACT_DIFFERS

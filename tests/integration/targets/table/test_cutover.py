@@ -73,7 +73,7 @@ def test_an_item_that_was_changed_since_the_report_is_left_alone(estate: Estate)
     assert document["items"] == "1 written, 0 already, 1 left"
     assert json.loads(estate.object(done, "left-000000002.jsonl")) == {"id": {"S": "alice"}}
     assert done.record is not None
-    assert "1 somebody has changed" in done.record.verification[0].detail
+    assert "1 were changed by somebody else" in done.record.verification[0].detail
 
 
 @pytest.mark.parametrize("dies_at", [1, 3])
