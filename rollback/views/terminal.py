@@ -138,11 +138,11 @@ class Terminal:
                 command, _, comment = each.partition("  # ")
                 self.console.print(Command("", command, comment), crop=False)
             else:
-                # In a file a line is a line: it is searched for a request's id. On a terminal a path is copied whole.
-                on_a_terminal = self.console.is_terminal
-                self.console.print(
-                    text(each, "dim"), soft_wrap=not on_a_terminal, overflow="ignore", crop=False
-                )
+                # In a file a line is a line: it is searched for a request's id. On a terminal it is broken between its
+                # words, except where one of them, as a path, is wider than the screen: it is copied whole.
+                widest = max(map(cell_len, each.split()), default=0)
+                whole = not self.console.is_terminal or widest > self.console.width
+                self.console.print(text(each, "dim"), soft_wrap=whole)
 
     def waiting(self, why: str, seconds: float) -> None:
         now = time.monotonic()

@@ -203,6 +203,7 @@ def test_a_path_in_a_notice_is_whole() -> None:
     terminal.console = Console(file=output, markup=False, highlight=False, emoji=False, width=60)
     path = f"/home/olga/.local/state/rollback/emergency-{'0' * 40}.jsonl"
 
+    terminal.console = Console(file=output, force_terminal=True, color_system=None, width=60)
     terminal.notice(f"The journal of this emergency is in {path}")
 
     assert path in output.getvalue()
