@@ -13,7 +13,7 @@ import pytest
 
 from localaws import shell
 from tests import asked, planted
-from tests.warm import Warm
+from tests.warm import Warm, read_models_once
 
 _FOLDER, _LEAKS = pytest.StashKey[Path](), pytest.StashKey[list[str]]()
 _ASKED, _NEWS = pytest.StashKey[Path](), pytest.StashKey[list[str]]()
@@ -28,6 +28,7 @@ def warm() -> Iterator[Warm]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    read_models_once()
     # Workers inherit the folders of the process that has started them, which searches them.
     if not hasattr(config, "workerinput"):
         config.stash[_FOLDER] = planted.begin()

@@ -294,10 +294,14 @@ def _serve() -> None:
         importlib.import_module(asked["kind"]).main()
 
 
-def _read_models() -> None:
-    """Reads the services' models once: a process that makes clients spends most of its time on them."""
+def read_models_once() -> None:
+    """From here on a service's model is read once: a process that makes clients spends most of its time on them."""
     read = functools.cache(JSONFileLoader().load_file)
     JSONFileLoader.load_file = lambda _, path: read(path)
+
+
+def _read_models() -> None:
+    read_models_once()
     session = boto3.Session("none", "none", region_name="eu-west-1")
     for service in ("sts", "lambda", "dynamodb", "ssm", "s3"):
         session.client(service)

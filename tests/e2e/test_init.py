@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import json
@@ -36,6 +37,17 @@ _TRUST = {
 }
 
 
+@functools.cache
+def _client(service: str, endpoint: str, account: str) -> Any:
+    return boto3.Session().client(
+        service,
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=account,
+        aws_secret_access_key="local",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stranger:
     """Somebody's account, and the folder in which they type."""
@@ -46,13 +58,7 @@ class Stranger:
     warm: Warm
 
     def client(self, service: str) -> Any:
-        return boto3.Session().client(
-            service,
-            endpoint_url=self.endpoint,
-            region_name=REGION,
-            aws_access_key_id=self.account,
-            aws_secret_access_key="local",
-        )
+        return _client(service, self.endpoint, self.account)
 
     def deploy(self, environment: str = "staging", version: str = "v1", **more: Any) -> None:
         sam_estate.deploy(self.client("cloudformation"), environment, version, **more)
