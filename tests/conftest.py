@@ -8,12 +8,15 @@ import gc
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from localaws import shell
 from tests import asked, planted
-from tests.warm import Warm, read_models_once
+from tests.models_once import read_models_once
+
+if TYPE_CHECKING:
+    from tests.warm import Warm
 
 _FOLDER, _LEAKS = pytest.StashKey[Path](), pytest.StashKey[list[str]]()
 _ASKED, _NEWS = pytest.StashKey[Path](), pytest.StashKey[list[str]]()
@@ -22,6 +25,10 @@ _ASKED, _NEWS = pytest.StashKey[Path](), pytest.StashKey[list[str]]()
 @pytest.fixture(scope="session")
 def warm() -> Iterator[Warm]:
     """Commands and the engine's plugins are forks from here on."""
+    # A checkout's smoke tests come with this file, and without the local account.
+    from localaws import shell  # noqa: PLC0415
+    from tests.warm import Warm  # noqa: PLC0415
+
     shell.tools(lambda _: None)
     with Warm() as running, running.in_place_of_plugins():
         yield running

@@ -43,10 +43,10 @@ from types import ModuleType, TracebackType
 from typing import Any, Self
 
 import boto3
-from botocore.loaders import JSONFileLoader
 
 from localaws import shell
 from localaws.paths import ROOT
+from tests.models_once import read_models_once
 
 _SCRIPT = ROOT / ".venv" / "bin" / "rollback"
 # Without what an interpreter imports by itself it starts in a third of the time.
@@ -292,12 +292,6 @@ def _serve() -> None:
     else:
         _host_forks(folder / "interpreters" / "python")
         importlib.import_module(asked["kind"]).main()
-
-
-def read_models_once() -> None:
-    """From here on a service's model is read once: a process that makes clients spends most of its time on them."""
-    read = functools.cache(JSONFileLoader().load_file)
-    JSONFileLoader.load_file = lambda _, path: read(path)
 
 
 def _read_models() -> None:
