@@ -11,7 +11,6 @@ import dataclasses
 import json
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -226,10 +225,7 @@ def _shown(*, write: bool) -> int:
 def section(document: Mapping[str, Any]) -> str:
     """The measurements, as a Markdown table."""
     lines = [
-        textwrap.fill(
-            f"Drilled on {document['machine']}, on {document['at']}, on the local account (`make drill`).",
-            120,
-        ),
+        f"Drilled on {document['machine']}, on {document['at']}, on the local account (`make drill`).",
         "",
         "| scenario | fault | measured | RTO | pass |",
         "|---|---|--:|--:|---|",
