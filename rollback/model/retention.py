@@ -121,7 +121,8 @@ def needed_releases(
         newest = [version for version in recorded if version not in quarantined][:keep]
         needed = {version: f"release {version}" for version in newest}
         if deployed := timeline.all_deployed.get(service):
-            needed[deployed] = f"{deployed} is deployed"
+            # This text is in the digest of plans since version 0.1; views show it as "is deployed".
+            needed[deployed] = f"{deployed} stands"
         try:
             before = previous(timeline, [service], quarantines, allow_below=True)[service]
         except Refused:

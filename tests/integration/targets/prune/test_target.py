@@ -125,7 +125,7 @@ def test_a_preview_deletes_nothing_and_shows_sizes_and_reasons(old: World) -> No
     (step,) = [step for step in planned(old).steps if step.function == GET]
 
     assert step.frees == 4000
-    assert step.kept == {"5": "release v5", "6": "alias live, v6 is deployed"}
+    assert step.kept == {"5": "release v5", "6": "alias live, v6 stands"}
     assert left(old) == before
     assert not old.functions.deleted
 
@@ -160,7 +160,7 @@ def test_a_drills_release_that_is_deployed_stays(drilled: World) -> None:
     drilled.begin(to=DRILL)
     quarantine(drilled.session(ALICE), DRILL, (), "drill: code")
 
-    assert kept(drilled, GET, 3) == f"alias live, {DRILL} is deployed"
+    assert kept(drilled, GET, 3) == f"alias live, {DRILL} stands"
 
 
 @pytest.mark.finding("D5")
@@ -182,7 +182,7 @@ def test_what_is_deployed_and_what_previous_would_give_stay_however_old_they_are
     old.begin(to="v2")
     lift(old.session(ALICE), "v6", (), "mended")
 
-    assert kept(old, GET, 2) == "alias live, v2 is deployed"
+    assert kept(old, GET, 2) == "alias live, v2 stands"
     assert kept(old, GET, 1) == "previous is v1"
     assert doomed(old)[GET] == [3, 4]
 
