@@ -513,6 +513,8 @@ DIFF = answer(
             from_version=or_null(TEXT),
             to_version=or_null(TEXT),
             code_differs=YES,
+            from_code_sha256=or_null(TEXT),
+            to_code_sha256=or_null(TEXT),
         )
     ),
     commits=many(

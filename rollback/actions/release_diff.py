@@ -15,6 +15,7 @@ from rollback.model.release_diff import CommitChange, Difference, Side, compare
 # What is deployed according to the ledger, and according to the account.
 RECORDED, DEPLOYED = "recorded", "deployed"
 _COMMITS = 50
+_SHORT = 12
 
 
 def difference(session: Session, before: str, after: str) -> Difference:
@@ -26,7 +27,16 @@ def difference(session: Session, before: str, after: str) -> Difference:
     timeline = session.ledger.timeline()
     old, new = (_side(session, timeline, name) for name in (before, after))
     found = compare(session.environment, old, new, session.settings.catalogue())
-    return replace(found, commits=tuple(_between(session, change) for change in found.commits))
+    here = _positions(timeline.all_deployed)
+    return replace(
+        found,
+        commits=tuple(_between(session, change) for change in found.commits),
+        resources=tuple(
+            f"rollback {change.what} --env {session.environment} --to {change.before[:_SHORT]} --dry-run"
+            for change in found.commits
+            if here.get(change.what) == change.after  # a dry run compares with what is deployed
+        ),
+    )
 
 
 def _side(session: Session, timeline: Timeline, name: str) -> Side:

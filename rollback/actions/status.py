@@ -172,6 +172,7 @@ def _assembled(
         )
         for service in settings.services
     )
+    journals = _not_imported(session)
     seen, releases, bad = situation.compared(session, timeline, services, quarantines)
     advice = advise(
         Situation(
@@ -188,6 +189,7 @@ def _assembled(
             bad=bad,
             break_glass=str(taking(settings, BREAK_GLASS, session.caller)),
             deployer=str(taking(settings, DEPLOYER, session.caller)),
+            journals=tuple(map(str, journals)),
         )
     )
     bound = frozen is not None and frozen.binds(session.caller.person)
@@ -229,7 +231,10 @@ def _assembled(
         if calm
         else (),
         frozen=frozen,
-        emergencies=(*_left_behind(session), *_recent_emergencies(session, recent)),
+        emergencies=(
+            *(reminder(path, session.environment) for path in journals),
+            *_recent_emergencies(session, recent),
+        ),
         warnings=(*session.alarms, *around.damaged, *around.over, *beside.warnings),
     )
 
@@ -296,8 +301,8 @@ def _beside(session: Session) -> _Beside:
     )
 
 
-def _left_behind(session: Session) -> list[str]:
-    """Emergency journals on this machine that are not imported."""
+def _not_imported(session: Session) -> list[Path]:
+    """The emergency journals on this machine that are not imported, oldest first."""
 
     def known(path: Path) -> bool:
         try:
@@ -305,11 +310,8 @@ def _left_behind(session: Session) -> list[str]:
         except RollbackError:
             return False
 
-    return [
-        reminder(path, session.environment)
-        for path in found(folder(), session.environment, session.settings.account)
-        if not known(path)
-    ]
+    journals = found(folder(), session.environment, session.settings.account)
+    return [path for path in journals if not known(path)]
 
 
 def _recent_emergencies(session: Session, recent: Sequence[Record]) -> list[str]:

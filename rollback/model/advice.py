@@ -8,6 +8,7 @@ It is longer than 400 lines: one place decides which of all states is the most u
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -173,6 +174,12 @@ def _standbys(situation: Situation) -> Iterator[Advice]:
                 yield advice
 
 
+def _import_of(journal: str, environment: str) -> Step:
+    """The command that imports an emergency's journal, by its path."""
+    command = shlex.join(["rollback", "ledger", "import", journal, "--env", environment])
+    return Step(command=command, why="records the emergency that was run on this machine")
+
+
 def ready(records: Iterable[RecordSeen]) -> Step | None:
     """The command that takes a ready standby; None if there is none."""
     return next((_take(seen.record) for seen in records if seen.can_be_taken), None)
@@ -242,6 +249,9 @@ def _services(situation: Situation) -> Iterator[Advice]:
     drifted = any(one.drifted for service in situation.services for one in service.functions)
     if not drifted and not busy and not situation.damaged and (take := ready(situation.records)):
         steps.insert(0, take)
+    # The drift may be the emergency's: to record that comes before a rollback, which might go back to the bad release.
+    if drifted and not situation.leases:
+        steps[:0] = [_import_of(journal, env) for journal in situation.journals[-1:]]
     if keep is not None and not steps:
         return
     if steps:

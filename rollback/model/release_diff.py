@@ -8,15 +8,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FunctionChange:
-    """One function whose version or code differs. A missing version is empty; `code`: whether the
-    code differs, not only the version number.
+    """One function whose version or code differs. A missing version is empty, and so is its hash (SHA-256 in base64, as
+    Lambda has it).
     """
 
     service: str
     function: str
     before: str
     after: str
-    code: bool
+    before_code: str
+    after_code: str
+
+    @property
+    def code(self) -> bool:
+        """Whether the code differs, not only the version number."""
+        return self.before_code != self.after_code
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +53,8 @@ class Side:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
     """The differences from `before` to `after`, in the catalogue's order; the number of `unchanged` functions. `from_version` and
-    `to_version` are the sides' releases, or empty.
+    `to_version` are the sides' releases, or empty. `resources` are the commands that show which resources of the stack or
+    Terraform differ: an engine's dry run, which takes minutes.
     """
 
     environment: str
@@ -58,6 +65,7 @@ class Difference:
     commits: tuple[CommitChange, ...] = ()
     from_version: str = ""
     to_version: str = ""
+    resources: tuple[str, ...] = ()
 
 
 def compare(environment: str, before: Side, after: Side, catalogue: Mapping[str, str]) -> Difference:
@@ -65,7 +73,12 @@ def compare(environment: str, before: Side, after: Side, catalogue: Mapping[str,
     names = [name for name in catalogue if name in before.functions or name in after.functions]
     changes = [
         FunctionChange(
-            service=catalogue[name], function=name, before=old[0], after=new[0], code=old[1] != new[1]
+            service=catalogue[name],
+            function=name,
+            before=old[0],
+            after=new[0],
+            before_code=old[1],
+            after_code=new[1],
         )
         for name in names
         if (old := before.functions.get(name, ("", ""))) != (new := after.functions.get(name, ("", "")))

@@ -214,6 +214,8 @@ class Situation:
     """An environment, as far as what to type next depends on it. `person` is the caller. `releases` are newest first; `bad` are
     those that are quarantined or failed in verification, as (service, release).
 
+    `journals` are the files of emergencies on this machine that are not imported yet, oldest first.
+
     `ledger` is HEALTHY, or the state of a ledger that cannot be read. `damaged` are the parts of the
     ledger that were changed by something else than this command, `trail` is why the archive cannot be read. `records` are those that wait, run,
     or failed and were not superseded.
@@ -232,6 +234,7 @@ class Situation:
     bad: frozenset[tuple[str, str]] = frozenset()
     break_glass: str = ""
     deployer: str = ""
+    journals: tuple[str, ...] = ()
 
 
 def lease_seen(domain: str, item: Mapping[str, Any], now: str) -> LeaseSeen:

@@ -11,6 +11,8 @@ from rollback.model.release_diff import CommitChange, Difference, FunctionChange
 from rollback.views.rich_layout import Blocks, text
 
 _SHORT = 12
+# Characters of a code hash: enough to tell two apart, and to find one in the console.
+_HASH = 8
 
 
 def view(found: Difference) -> RenderableType:
@@ -38,11 +40,17 @@ def _service(name: str, changes: list[FunctionChange]) -> list[Text]:
         *(
             Text.assemble(
                 text(f"  {change.function:<{widest}}  {change.before or '–'} → {change.after or '–'}"),
-                ("" if change.code else "  same code", "dim"),
+                (f"  {_code(change)}", "dim"),
             )
             for change in changes
         ),
     ]
+
+
+def _code(change: FunctionChange) -> str:
+    if not change.code:
+        return "same code"
+    return f"code {change.before_code[:_HASH] or '–'} → {change.after_code[:_HASH] or '–'}"
 
 
 def _commits(change: CommitChange) -> RenderableType:
@@ -52,9 +60,10 @@ def _commits(change: CommitChange) -> RenderableType:
 
 
 def document(found: Difference) -> dict[str, Any]:
-    """The same as JSON: `{"environment", "before", "after", "from_version", "to_version", "unchanged", "functions": [{"service", "function",
-    "from_version", "to_version", "code_differs": bool}], "commits": [{"kind", "from_commit", "to_commit", "forwards": bool,
-    "commits": [{"commit", "subject"}]}]}`; a version that one side does not have is null.
+    """The same as JSON: `{"environment", "before", "after", "from_version", "to_version", "unchanged", "functions": [{"service",
+    "function", "from_version", "to_version", "code_differs": bool, "from_code_sha256", "to_code_sha256"}], "next": [command],
+    "commits": [{"kind", "from_commit", "to_commit", "forwards": bool,
+    "commits": [{"commit", "subject"}]}]}`; a version or a hash that one side does not have is null.
     """
     return {
         "environment": found.environment,
@@ -70,9 +79,12 @@ def document(found: Difference) -> dict[str, Any]:
                 "from_version": change.before or None,
                 "to_version": change.after or None,
                 "code_differs": change.code,
+                "from_code_sha256": change.before_code or None,
+                "to_code_sha256": change.after_code or None,
             }
             for change in found.functions
         ],
+        "next": list(found.resources),
         "commits": [
             {
                 "kind": change.what,

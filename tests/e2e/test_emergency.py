@@ -85,8 +85,10 @@ def test_a_night_without_a_ledger_from_the_first_look_to_the_morning_after(
     (journal,) = journals(dev) - {first}
     dynamodb.create_table(**dev.table)
     a_new_table_is_recognised_and_mended(dev, journal)
+    advised, *_ = dev.rollback("status", "--json", as_=ALICE).json["next"]
     imported = dev.rollback("ledger", "import", str(journal), "--json", as_=ALICE)
 
+    assert advised == f"rollback ledger import {journal} --env dev"
     assert imported.code == 0, str(imported)
     assert imported.id == identifier
     status = dev.rollback("status", "--json", as_=ALICE)

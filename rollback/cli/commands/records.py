@@ -82,3 +82,5 @@ def diff(
     with verb(env, json, reads=True) as (opened, ui):
         found = opened.diff(before, after)
         ui.show(release_diff.view(found), release_diff.document(found))
+        if found.resources and not json:
+            ui.next("\n".join(f"{command}  # which resources differ" for command in found.resources))

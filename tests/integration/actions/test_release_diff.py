@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from rollback.actions.record_release import Commits, record
 from rollback.actions.release_diff import difference
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.release_diff import Difference
 from rollback.views.json_output import commands
+from rollback.views.release_diff import document
 from tests.coded import coded
-from tests.doubles.world import World
+from tests.doubles.world import DAN, SHA, Quiet, World
 
 
 def moved(found: Difference) -> dict[str, tuple[str, str]]:
@@ -26,7 +28,9 @@ def test_the_functions_of_two_releases_that_differ_and_how_many_do_not(world: Wo
     found = difference(world.session(), "v1.0.0", "v1.1.0")
 
     assert moved(found) == {first: ("1", "2")}
-    assert found.functions[0].code, "another code was published"
+    (change,) = document(found)["functions"]
+    assert change["code_differs"], "another code was published"
+    assert None is not change["from_code_sha256"] != change["to_code_sha256"] is not None
     assert found.unchanged == len(others)
 
 
@@ -55,6 +59,19 @@ def test_after_some_services_went_back_each_is_compared_with_its_own_release(wor
     found = difference(world.session(), "v1.2.0", "recorded")
 
     assert set(moved(found)) == set(world.settings.functions("teams"))
+
+
+def test_a_dry_run_shows_which_resources_differ_from_those_that_are_deployed(world: World) -> None:
+    for number, stack in ((0, "a" * 40), (1, "b" * 40)):
+        world.release(f"v1.{number}.0")
+        record(world.session(DAN), f"v1.{number}.0", Commits(code=SHA, stack=stack), Quiet())
+
+    shown = [
+        difference(world.session(), *sides).resources
+        for sides in (("v1.0.0", "v1.1.0"), ("v1.1.0", "v1.0.0"))
+    ]
+
+    assert shown == [(f"rollback stack --env dev --to {'a' * 12} --dry-run",), ()]
 
 
 def test_a_release_that_nobody_recorded_is_named(world: World) -> None:

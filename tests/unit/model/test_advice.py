@@ -215,6 +215,16 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
         [],
     ),
     "drift, unrecorded": (drift(), State.DRIFT, [ADOPT]),
+    "drift, an emergency not imported": (
+        {"journals": ("/home/olga/older.jsonl", "/home/olga/a journal.jsonl"), **drift()},
+        State.DRIFT,
+        ["rollback ledger import '/home/olga/a journal.jsonl' --env dev", ADOPT],
+    ),
+    "healthy, an emergency not imported": (
+        {"journals": ("/home/olga/a journal.jsonl",), **services()},
+        State.HEALTHY,
+        [],
+    ),
     "drift, unrecorded, where something older is good": (
         drift(older="v1.0.0"),
         State.DRIFT,
