@@ -108,7 +108,7 @@ CONFIGURATION: dict[str, tuple[Spoil, str]] = {
     "a link to a device": (_instead(lambda path: path.symlink_to("/dev/zero")), "leads out of the checkout"),
     "a link to nothing": (_instead(lambda path: path.symlink_to("nothing")), "No such file"),
     "a link to itself": (_instead(lambda path: path.symlink_to(path.name)), "Too many levels"),
-    "a project that is a pipe": (_instead(os.mkfifo, _PROJECT), "There is no Pulumi.yaml"),
+    "a project that is a pipe": (_instead(os.mkfifo, _PROJECT), "No Pulumi.yaml"),
     **({} if os.geteuid() == 0 else {"a file that may not be read": (_unreadable, "Permission denied")}),
 }
 

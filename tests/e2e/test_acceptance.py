@@ -54,7 +54,7 @@ def test_an_interrupted_run_removes_what_it_has_made(dev: Platform) -> None:
     assert [
         one
         for one in run.json["facts"]
-        if one["outcome"] == "not-tried" and one["detail"] == "stopped before"
+        if one["outcome"] == "not-tried" and one["detail"] == "interrupted before"
     ]
     assert things(dev) == before
 

@@ -138,7 +138,7 @@ def test_it_runs_below_a_checkout_and_nowhere_else(untouched: Platform, warm: Wa
     outside = _answered(warm, untouched, ["status", "--env", "dev"], {}, tmp_path)
     inside = _answered(warm, untouched, ["status", "--env", "dev"], {}, below)
 
-    assert not wrong(outside, 2, "There is no Pulumi.yaml")
+    assert not wrong(outside, 2, "No Pulumi.yaml")
     assert not wrong(inside, 0, "deployed v1.2.0")
 
 

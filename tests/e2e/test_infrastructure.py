@@ -283,7 +283,7 @@ def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: Inf
         ("stack", "no"): [
             "it would lose its protection, so that the next change could delete it" for _ in FUNCTIONS
         ],
-        ("terraform", "no"): [f"At {spoilt[:12]} {protects}"],
+        ("terraform", "no"): [f"The plan at {spoilt[:12]} {protects}"],
     }
     assert unseen.code == 3, str(unseen)
     assert unseen.screen.count("✗ stack ") == unseen.screen.count("✗ terraform ") == 1

@@ -142,7 +142,7 @@ def test_an_alias_that_is_deleted_during_the_moves_is_named(dev: Platform, proxy
     run = _roll_back(dev, proxy)
 
     assert run.code == 4, str(run)
-    assert f"{dev.name(VICTIM)}: the function, its alias or version 2 is gone" in run.err
+    assert f"{dev.name(VICTIM)}: the function, its alias or version 2 no longer exists" in run.err
     client = dev.root_client("lambda")
     deployed = {
         client.get_alias(FunctionName=dev.name(tail), Name="live")["FunctionVersion"] for tail in OTHERS

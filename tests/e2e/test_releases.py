@@ -60,7 +60,7 @@ def test_the_on_call_role_may_not_record_a_release(dev: Platform) -> None:
     run = dev.record("v1.0.0", as_=ALICE)
 
     assert run.code == 1, str(run)
-    assert "Not allowed" in run.err
+    assert "[ACCESS_DENIED]" in run.err
     assert not [item for item in dev.items() if item["PK"].startswith("DEPLOYMENT#")]
     assert dev.rollback("status", "--json", as_=ALICE).json["holders"] == {}
 
@@ -104,7 +104,7 @@ def test_a_function_with_no_or_several_versions_of_that_name_is_named_and_refuse
 
     assert run.code == 3, str(run)
     assert f"{dev.name('team-service-get')}: 2 versions" in run.screen
-    assert f"{dev.name('audit-service-record')}: no version" in run.screen
+    assert "and 1 more: no versions" in run.screen
     assert dev.name("team-service-list") not in run.screen
     assert dev.everything() == before
 

@@ -113,7 +113,9 @@ def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: s
     left = [line for line in lines(shown) if not line.startswith("Planning")]
     wider = [line for line in left if cell_len(line) > width and not _TO_COPY.match(line)]
     assert not wider, "\n".join([f"{width} columns", *wider])
-    assert "…" not in " ".join(left).replace('--reason "…"', "").replace("-…", ""), "nothing is cut short"
+    assert "…" not in " ".join(left).replace('--reason "…"', "").replace("-…", "").replace("weights…", ""), (
+        "nothing is cut short"
+    )
     assert _COLOUR.search(shown), "it is a terminal"
     whole = {
         "status": [*CATALOGUE, 'rollback lambda --env dev --reason "…"', "v1.2.0+team_service@v1.1.0"],
@@ -133,7 +135,7 @@ def test_what_is_watched_stays_within_the_screen_and_ctrl_c_ends_it_well(mixed: 
     with contextlib.suppress(OSError):  # the other end is closed
         while part := os.read(ours, 65536):
             seen += part
-            if b"Ctrl-C ends it" in seen and b"Ctrl-C ends it" not in seen[: -len(part)]:
+            if b"Ctrl-C" in seen and b"Ctrl-C" not in seen[: -len(part)]:
                 process.send_signal(signal.SIGINT)
     os.close(ours)
 

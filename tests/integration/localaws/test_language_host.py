@@ -117,7 +117,7 @@ def test_a_missing_virtualenv_is_an_error_that_shows_what_to_type(tmp_path: Path
     code, output = project.run("preview", "--stack", "s")
 
     assert code != 0
-    assert "virtualenv 'venv' is not there" in output
+    assert "virtualenv 'venv' does not exist" in output
     assert "pulumi install" in output
 
 

@@ -312,7 +312,7 @@ def test_a_commit_gets_its_own_dependencies_or_an_error_with_the_last_lines_of_p
     project["runtime"]["options"]["virtualenv"] = "venv"
     estate.write("Pulumi.yaml", json.dumps(project))
     (estate.program / "venv").symlink_to(ROOT / ".venv")
-    estate.write(".gitignore", "venv\n")
+    estate.write(".gitignore", "venv\n__pycache__/\n")
     same = estate.commit(OLD, "as today")
     estate.write("requirements.txt", "./no-such-package\n")
     unsatisfiable = estate.commit(OLD, "cannot be installed")
@@ -362,7 +362,10 @@ def test_a_commit_that_would_cost_data_is_reported_by_what_of_it_does(
     assert result == {
         ("data", CheckAnswer.NO): "it would lose its protection",
         ("spare", CheckAnswer.NO): "it would only be removed from the state: a rollback would create another",
-        ("fresh", CheckAnswer.NOTE): "it would be created: a rollback deletes it",
+        (
+            "fresh",
+            CheckAnswer.NOTE,
+        ): "it would be created: a rollback deletes it with all the data it has by then",
     }
 
 
