@@ -12,6 +12,7 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -132,11 +133,14 @@ def test_a_screen_fits_and_what_is_to_be_copied_is_whole(mixed: Mixed, screen: s
 def test_what_is_watched_stays_within_the_screen_and_ctrl_c_ends_it_well(mixed: Mixed) -> None:
     process, ours = begun_on_a_terminal(mixed.platform, 24, 80, "status", "--watch", NO_COLOR="1")
     seen = b""
+    late = threading.Timer(60, process.kill)  # it would be watched for ever
+    late.start()
     with contextlib.suppress(OSError):  # the other end is closed
         while part := os.read(ours, 65536):
             seen += part
             if b"Ctrl-C" in seen and b"Ctrl-C" not in seen[: -len(part)]:
                 process.send_signal(signal.SIGINT)
+    late.cancel()
     os.close(ours)
 
     assert process.wait(60) == 0, seen.decode()
