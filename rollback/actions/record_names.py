@@ -10,6 +10,7 @@ from ulid import ULID
 from rollback.actions.context import Session
 from rollback.config.naming import APPROVER
 from rollback.core.errors import Code, UsageError
+from rollback.model.drill import is_of_drill
 from rollback.model.record import now_iso
 from rollback.model.release import OPENED, RECORDS, Entry, Timeline
 
@@ -29,8 +30,10 @@ _LAST_YEAR = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
 def is_whole(name: str) -> bool:
-    """Whether it is a complete id, which needs no lookup. Pure."""
-    return _WHOLE.fullmatch(name) is not None
+    """Whether it is a complete id, or the name of a drill, which holds a lease without a record: neither needs a lookup.
+    Pure.
+    """
+    return _WHOLE.fullmatch(name) is not None or is_of_drill(name)
 
 
 def identified(session: Session, name: str) -> str:
@@ -41,6 +44,8 @@ def identified(session: Session, name: str) -> str:
     (`AMBIGUOUS_ID`), and `Refused` where a matching entry was changed.
     """
     beginning = name.upper()
+    if is_whole(name):
+        return name
     if is_whole(beginning):
         return beginning
     if name != LAST and not _BEGINNING.fullmatch(beginning):

@@ -67,6 +67,19 @@ def test_a_record_is_found_by_any_name_of_it(waiting: Environment, name: str, me
     assert waiting.show(name).record.rollback_id == meant
 
 
+def test_the_lease_of_a_drill_that_crashed_is_released_by_the_name_that_its_holder_has(world: World) -> None:
+    owner = f"drill-{IDS[0]}"
+    crashed = world.session(ALICE).leases.take("drill", owner)
+    crashed.in_flight = True
+
+    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_ROLLBACK)):
+        opened(world).abort(owner[:-1])
+    world.clock.sleep(600)
+    opened(world).abort(owner)
+
+    assert world.session(ALICE).leases.holders() == {}
+
+
 @pytest.mark.parametrize("name", [IDS[1][:6], IDS[1][:25]], ids=["six", "all but one"])
 def test_the_beginning_of_several_ids_is_answered_with_all_of_them(waiting: Environment, name: str) -> None:
     with pytest.raises(UsageError, match=f"{IDS[2]}, {IDS[1]}", check=coded(Code.AMBIGUOUS_ID)):
