@@ -102,7 +102,7 @@ def boundary(scope: Scope) -> Document:
             statement("Ceiling", granted(scope), "*"),
             denial("KeepLedger", _LEDGER_HARM, [scope.ledger, f"{scope.ledger}/*"]),
             denial("KeepTrail", _TRAIL_HARM, [scope.trail, f"{scope.trail}/*"]),
-            # Whoever can write this state acts as the administrator who runs `pulumi up` next.
+            # A person who can write this state acts as the administrator who runs `pulumi up` next.
             denial("KeepFoundation", ["s3:*"], [scope.foundation, f"{scope.foundation}/*"]),
             # A version may be deleted; a function, with all its versions and aliases, never.
             {

@@ -26,8 +26,8 @@ _ASKED, _NEWS = pytest.StashKey[Path](), pytest.StashKey[list[str]]()
 def warm() -> Iterator[Warm]:
     """Commands and the engine's plugins are forks from here on."""
     # A checkout's smoke tests come with this file, and without the local account.
-    from localaws import shell  # noqa: PLC0415
-    from tests.warm import Warm  # noqa: PLC0415
+    from localaws import shell  # noqa: PLC0415 - as above
+    from tests.warm import Warm  # noqa: PLC0415 - as above
 
     shell.tools(lambda _: None)
     with Warm() as running, running.in_place_of_plugins():

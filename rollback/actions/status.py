@@ -172,7 +172,6 @@ def _assembled(
         )
         for service in settings.services
     )
-    journals = _not_imported(session)
     seen, releases, bad = situation.compared(session, timeline, services, quarantines)
     advice = advise(
         Situation(
@@ -189,7 +188,7 @@ def _assembled(
             bad=bad,
             break_glass=str(taking(settings, BREAK_GLASS, session.caller)),
             deployer=str(taking(settings, DEPLOYER, session.caller)),
-            journals=tuple(map(str, journals)),
+            journals=tuple(map(str, around.journals)),
         )
     )
     bound = frozen is not None and frozen.binds(session.caller.person)
@@ -232,7 +231,7 @@ def _assembled(
         else (),
         frozen=frozen,
         emergencies=(
-            *(reminder(path, session.environment) for path in journals),
+            *(reminder(path, session.environment) for path in around.journals),
             *_recent_emergencies(session, recent),
         ),
         warnings=(*session.alarms, *around.damaged, *around.over, *beside.warnings),
@@ -257,7 +256,7 @@ def _recorded(session: Session, timeline: Timeline) -> tuple[Recorded, list[str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Around:
-    """What the ledger has. `over` says which leases could not be read."""
+    """What the ledger has. `over` says which leases could not be read; `journals` are the emergencies that it lacks."""
 
     bars: list[Bar]
     previous: Mapping[str, str | None]
@@ -266,6 +265,7 @@ class _Around:
     recent: list[Record]
     holders: Mapping[str, Mapping[str, Any]]
     over: tuple[str, ...]
+    journals: list[Path]
 
 
 def _around(session: Session, timeline: Timeline) -> _Around:
@@ -283,6 +283,7 @@ def _around(session: Session, timeline: Timeline) -> _Around:
         recent=[item for item in session.ledger.history(_RECENT) if isinstance(item, Record)],
         holders=holders,
         over=tuple(over),
+        journals=_not_imported(session),
     )
 
 

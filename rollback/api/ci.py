@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def take_role(settings: Settings, role: str, minutes: int, person: str = "") -> str:
-    """Lets the job assume a role until it ends, in the name of `person`, or of whoever started this attempt.
+    """Lets the job assume a role until it ends, in the name of `person`, or of the person who started this attempt.
 
     Returns what the step's shell has to evaluate; on GitHub it returns "" and sets outputs for the next step. Raises
     `UsageError` outside CI, as every function here does.

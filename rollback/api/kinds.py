@@ -308,7 +308,7 @@ class Prune(Target):
         )
 
     def interrupted(self) -> InterruptedPrune | None:
-        """The prune that holds the lease on the aliases, whoever started it; None if there is none."""
+        """The prune that holds the lease on the aliases, of any person; None if there is none."""
         with self.environment.operation() as session:
             begun = _interrupted(session)
             return None if begun is None else _described(begun)
@@ -321,7 +321,7 @@ def prune_command(environment: str, request: PruneRequest, reason: str, digest: 
 
 
 def _interrupted(session: Session) -> Opened | None:
-    """The prune that holds the lease on the aliases, whoever started it."""
+    """The prune that holds the lease on the aliases, of any person."""
     holder = session.leases.holder(lease.ALIASES)
     if holder is None:
         return None

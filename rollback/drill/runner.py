@@ -104,8 +104,8 @@ class DrillRunner:
             guarded_service(settings, self.request.services)
 
     def _answering(self) -> None:
-        """Raises `Refused` where the verification of what is deployed fails: the drill's damage could not be told from
-        that.
+        """Raises `Refused` where the verification of what is deployed fails: the drill's damage could not be
+        distinguished from that.
         """
         with self._staged(NONE) as stage:
             done = stage.driver.type(ROLLBACK, "verify")

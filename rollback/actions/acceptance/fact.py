@@ -14,7 +14,7 @@ class Outcome(StrEnum):
 
     HOLDS = "holds"
     DIFFERS = "does not hold"
-    SKIPPED = "not tried"  # it cannot be tested here, whoever the caller is
+    SKIPPED = "not tried"  # it cannot be tested here by any caller
     DENIED = "not allowed"  # the caller lacks a permission
     FAILED = "failed"  # a response that has nothing to do with the fact
 

@@ -8,7 +8,7 @@ anything else is drift and is not overwritten.
 
 Every write puts a tag into the alias's description, a different one for execution and for undo,
 so that it always changes the RevisionId: another process with an older RevisionId can then
-change nothing, and a write of ours whose response was lost can be told from drift.
+change nothing, and a write of ours whose response was lost can be distinguished from drift.
 """
 
 from __future__ import annotations

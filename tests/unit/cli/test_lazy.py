@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def _module(folder: Path, text: str) -> ModuleType:
     (folder / f"{_NAME.partition('.')[2]}.py").write_text(text)
     with lazy._first_use():
-        import rollback.executed_at_first_use as module  # noqa: PLC0415
+        import rollback.executed_at_first_use as module  # noqa: PLC0415 - imported under the loader that is tested
 
     return module
 
