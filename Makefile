@@ -39,10 +39,10 @@ quick: venv ## after every save: unit tests and the simulation, in less than a m
 
 test: tools ## every promise at least once: unit, integration and end-to-end tests, in minutes (ARGS=… goes to pytest)
 	@$(VENV) -m compileall -q components rollback localaws tools bench demo
-	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder -m "not soak" $(or $(ARGS),$(TESTS))
+	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m "not soak" $(or $(ARGS),$(TESTS))
 
 soak: tools ## all of it, to the end: every test, every crash point and 10,000 schedules (hours; ARGS=… goes to pytest)
-	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder $(or $(ARGS),$(TESTS))
+	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(or $(ARGS),$(TESTS))
 	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --mutants 1200
 	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --guard
 	@$(CLEAN) $(VENV) -m tests.crashes

@@ -14,6 +14,7 @@ import pytest
 
 from tests import asked, planted
 from tests.models_once import read_models_once
+from tests.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from tests.warm import Warm
@@ -34,8 +35,13 @@ def warm() -> Iterator[Warm]:
         yield running
 
 
+# Seconds; the longest test takes a quarter of it on two busy cores.
+_LONGEST = 300
+
+
 def pytest_configure(config: pytest.Config) -> None:
     read_models_once()
+    config.pluginmanager.register(TimeLimit(_LONGEST))
     # Workers inherit the folders of the process that has started them, which searches them.
     if not hasattr(config, "workerinput"):
         config.stash[_FOLDER] = planted.begin()
