@@ -1,5 +1,5 @@
 """`python -m rollback`, where the console script is not installed."""
 
-from rollback.cli.app import main
+from rollback.cli.entry import main
 
 main()

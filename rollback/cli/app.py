@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from rollback import __version__
-from rollback.cli import interrupts, verbosity, zsh_completion
+from rollback.cli import verbosity, zsh_completion
 from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
 from rollback.cli.lazy import LazyCommand, meant
 from rollback.cli.output import asks_for_json
@@ -319,7 +319,6 @@ def main() -> None:
     """Runs the command line; the exit codes are those of docs/reference/exit-codes.md."""
     # Imported modules are never garbage; `verb` enables the collector again after the imports.
     gc.disable()
-    interrupts.before_it_begins()
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:

@@ -27,7 +27,7 @@ from rollback.model.record import UNFINISHED, WAITING, Record, Status
 from rollback.model.release import OPENED
 
 # The entry point of this installation's console script, independent of the PATH.
-_SCRIPT = "import sys; sys.path[0] = sys.argv.pop(1); from rollback.cli.app import main; main()"
+_SCRIPT = "import sys; sys.path[0] = sys.argv.pop(1); from rollback.cli.entry import main; main()"
 _HERE = str(Path(__file__).resolve().parents[2])
 _SHOWN = 6
 _LOOK = 0.02

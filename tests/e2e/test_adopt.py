@@ -209,6 +209,19 @@ def test_what_differs_is_reported_by_property_and_what_is_missing_is_made_by_pul
     assert set(rest.values()) == {"exists"}, "documents are compared by what they say"
 
 
+def test_ctrl_c_while_the_engine_reads_ends_it_at_once(estate: Estate, deployers: Run) -> None:
+    before = estate.kept()
+    running = estate.platform.start("adopt", "--json", as_=DAN)
+    running.wait_for("pulumi preview")
+
+    running.interrupt()
+
+    run = running.finish()
+    assert run.error is not None
+    assert (run.code, run.error["code"], run.error["changed"]) == (130, "ENDED", "Nothing was changed.")
+    assert estate.kept() == before
+
+
 def test_only_what_the_stack_does_not_have_is_listed(estate: Estate, deployers: Run, ready: Run) -> None:
     listed = [one["type"].rpartition(":")[2] for run in (ready, deployers) for one in run.json["resources"]]
 

@@ -27,7 +27,7 @@ def adopt(
     json: Json = False,
 ) -> None:
     """List declared resources that already exist, and how to import them into the stack; changes nothing."""
-    with verb(env, json) as (opened, ui):
+    with verb(env, json, reads=True) as (opened, ui):
         adopting = opened.adoption
         if write:
             adopting.check_folder(write)

@@ -233,7 +233,7 @@ def test_an_item_in_somebodys_transaction_is_tried_again_and_judged_by_its_condi
 )
 def test_with_json_wrong_usage_is_json_too(arguments: list[str], project: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from rollback.cli.app import main; main()", *arguments],
+        [sys.executable, "-c", "from rollback.cli.entry import main; main()", *arguments],
         cwd=project,
         capture_output=True,
         text=True,
@@ -255,7 +255,7 @@ module = sys.argv.pop(1)
 def hear(event, given):
     if event == "exec" and given[0].co_filename.endswith(module):
         os.kill(os.getpid(), signal.SIGINT)
-from rollback.cli.app import main
+from rollback.cli.entry import main
 sys.addaudithook(hear)
 main()
 """
@@ -263,7 +263,14 @@ main()
 
 @pytest.mark.finding("U12")
 @pytest.mark.parametrize(
-    "module", ["cli/commands/status.py", "rollback/api/events.py", "config/settings.py", "views/terminal.py"]
+    "module",
+    [
+        "cli/app.py",
+        "cli/commands/status.py",
+        "rollback/api/events.py",
+        "config/settings.py",
+        "views/terminal.py",
+    ],
 )
 def test_ctrl_c_while_a_verb_is_still_being_imported_ends_it_without_a_traceback(
     project: Path, module: str
