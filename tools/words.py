@@ -27,6 +27,7 @@ WORDS = {
     r"\banew\b": "again",
     r"\ball the same\b": "anyway",
     r"\bof late\b": "recently",
+    r"\b([Tt]urn(s|ed)?|is|was) red\b": "goes, went, is or was in ALARM",
     r"\bin good order\b": "gracefully",
     r"\bsigns? of life\b": "heartbeat",
     r"\b([Tt]ake[ns]?|took|taking) back\b": "undo, or roll back",

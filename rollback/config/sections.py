@@ -98,7 +98,7 @@ class Guard(Section):
     )
     duration_ms: Annotated[int, Field(ge=0, le=900_000)] = Field(
         0,
-        description="The p99 duration in milliseconds, above which the alarm turns red. 0: no such alarm",
+        description="The p99 duration in milliseconds, above which the alarm goes into ALARM. 0: no such alarm",
         examples=[3000],
     )
     throttles: Annotated[int, Field(ge=0)] = Field(
@@ -267,6 +267,6 @@ class Automatic(Section):
     )
     bake: Minutes = Field(
         30,
-        description="For how many minutes after a release: an alarm that turns red later takes nothing",
+        description="For how many minutes after a release: an alarm that goes into ALARM later takes nothing",
         examples=[30],
     )

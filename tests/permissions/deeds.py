@@ -286,7 +286,7 @@ IDENTITY_DEEDS = (
          "arn:aws:iam::{account}:policy/{stem}-boundary"),
     _row(NOBODY, "read GitHub's provider", "iam:GetOpenIDConnectProvider",
          "arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com", shared=True),
-    _row(ROLLBACK, "take the restore role", "sts:AssumeRole SetSourceIdentity", f"{ROLE}-restore-role"),
+    _row(ROLLBACK, "assume the restore role", "sts:AssumeRole SetSourceIdentity", f"{ROLE}-restore-role"),
     *(_row(DRILL, f"take the {tail} for a drill", "sts:AssumeRole SetSourceIdentity", f"{ROLE}-{tail}")
       for tail in ("github-actions-role", "rollback-role")),
     *(_row(NOBODY, f"take the {tail} from another role", "sts:AssumeRole", f"{ROLE}-{tail}")

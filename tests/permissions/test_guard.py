@@ -50,7 +50,7 @@ ROWS = (
     ("approve", "dynamodb:PutItem", LEDGER, key("APPROVAL#01J"), {APPROVER}),
     ("read an approval", "dynamodb:Query", LEDGER, key("APPROVAL#01J"), {DEPLOYER, ROLLBACK, GUARD}),
     ("deploy", "lambda:UpdateFunctionCode", FUNCTION, {}, {DEPLOYER}),
-    ("take the restore role", "sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/bbws-access-dev-restore-role", {}, {ROLLBACK}),
+    ("assume the restore role", "sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/bbws-access-dev-restore-role", {}, {ROLLBACK}),
     ("see alarms", "cloudwatch:DescribeAlarms", ALARM, {}, {DEPLOYER, ROLLBACK, GUARD}),
     ("see what alarms were", "cloudwatch:DescribeAlarmHistory", ALARM, {}, {DEPLOYER, ROLLBACK, GUARD}),
     ("try the guard", "lambda:InvokeFunction", OWN, {}, {ROLLBACK}),
