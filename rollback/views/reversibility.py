@@ -12,9 +12,11 @@ from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict
 from rollback.model.grouping import together
 from rollback.views.json_output import commands
 from rollback.views.report.markdown import code, escape, table
-from rollback.views.rich_layout import hanging, text, unwrapped
+from rollback.views.rich_layout import following, hanging, text
 
 _NAMED = 3
+# Stored and JSON names that read better otherwise.
+_SHOWN_AS = {"in flight": "in progress"}
 _STYLES = {"✓": "green", "✗": "bold red", "!": "yellow", "–": "dim"}
 
 
@@ -23,22 +25,24 @@ def view(verdict: Verdict) -> RenderableType:
     head = Text.assemble(
         (f"{verdict.environment}  ", "bold"), text(f"{verdict.commit[:12]}  {verdict.subject}")
     )
-    widest = max((len(finding.check) for finding in verdict.findings), default=0)
+    widest = max((len(_check(finding)) for finding in verdict.findings), default=0)
     lines: list[RenderableType] = []
     groups = verdict.lines
     for group, after in zip(groups, [*groups[1:], None], strict=True):
         finding = group[0]
         style = _STYLES[finding.mark]
-        mark = f"{finding.mark} {finding.check:<{widest}}"
+        mark = f"{finding.mark} {_check(finding):<{widest}}"
         lines.append(hanging(mark, text(_message(group), "" if style == "green" else style), style))
         # Shown once, after the last of the findings that it solves.
         if (then := _then(group)) and (after is None or _then(after) != then):
-            for index, each in enumerate(then):
-                before = ("  next: " if index == 0 else "        ", "dim")
-                lines.append(unwrapped(Text.assemble(before, text(each, "cyan"))))
+            lines += following(then)
     # The negative result is the error that the verb ends with.
     end = [Text(), text(verdict.sentence, "green")] if verdict.reversible else []
     return Group(head, Text(), *lines, *end)
+
+
+def _check(finding: Judgement) -> str:
+    return _SHOWN_AS.get(finding.check, finding.check)
 
 
 def _message(group: Sequence[Judgement]) -> str:
@@ -66,7 +70,7 @@ def markdown(verdict: Verdict) -> str:
     rows = [
         (
             group[0].mark,
-            escape(group[0].check),
+            escape(_check(group[0])),
             " ".join([*_subjects(group), escape(group[0].explanation)]),
             ", then ".join(map(code, _then(group))),
         )

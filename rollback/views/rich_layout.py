@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.core.sanitize import line
+from rollback.views.json_output import is_command
 
 _GAP = 3
 # A cleaned piece of a line, and its style.
@@ -76,6 +77,19 @@ class Tall:
         # Below come a digest, a question and its answer.
         if console.is_terminal and len(console.render_lines(self.whole, options)) > console.height - 4:
             yield self.again
+
+
+def following(steps: Sequence[str]) -> Iterator[RenderableType]:
+    """Shows what to type next. Commands are not wrapped, so that they can be copied; a comment goes on the next line where the
+    line has no room. Sentences are wrapped between words.
+    """
+    for index, each in enumerate(steps):
+        head = "  next: " if index == 0 else "        "
+        if is_command(each):
+            command, _, comment = each.partition("  # ")
+            yield Command(head, command, comment)
+        else:
+            yield hanging(head[:-1], text(each, "cyan"), "dim")
 
 
 @dataclass(frozen=True, slots=True)

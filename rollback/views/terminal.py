@@ -45,7 +45,7 @@ from rollback.core.stdio import steady, write_out
 from rollback.model.plan import Plan
 from rollback.views.json_output import JsonAnswer, error_document, framed, is_command
 from rollback.views.plan import plan_view
-from rollback.views.rich_layout import Command, hanging, text
+from rollback.views.rich_layout import Command, following, hanging, text
 
 _TAIL, _MARGIN = 25, 4
 _SECONDS_BETWEEN_LINES = 15.0
@@ -360,16 +360,8 @@ class Terminal:
             self._next(what)
 
     def _next(self, what: str) -> None:
-        """Commands are not wrapped, so that they can be copied; a comment goes on the next line where the line has no room.
-        Sentences are wrapped between words.
-        """
-        for index, each in enumerate(lines(what)):
-            head = "  next: " if index == 0 else "        "
-            if is_command(each):
-                command, _, comment = each.partition("  # ")
-                self.console.print(Command(head, command, comment), crop=False)
-            else:
-                self.console.print(hanging(head[:-1], text(each, "cyan"), "dim"))
+        for each in following(lines(what)):
+            self.console.print(each, crop=False)
 
 
 def _taken_away(live: Live) -> None:
