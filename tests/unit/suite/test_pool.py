@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -38,8 +39,14 @@ def test_however_it_ends_its_processes_end(number: signal.Signals, tmp_path: Pat
         assert process.stdout is not None
         assert process.stdout.readline() == b"busy\n"
 
-        process.send_signal(number)
+        # Python misses an interrupt that arrives between its last check and the wait for a lock, until the next one:
+        # it is sent again, as a person presses Ctrl-C again.
+        for _ in range(30):
+            process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(2)
+                break
 
         # All of them hold its output: this returns when they have ended.
         assert process.stdout.read() == b""
-        assert process.wait() != 0
+        assert process.returncode not in (None, 0)
