@@ -274,8 +274,8 @@ class Lifecycle:
             name, shown = record.rollback_id, record.digest[:16]
             error = AwaitingApproval(
                 f"{name} will be on standby until {record.standby_until} after digest {shown} is approved.",
-                next=f"# another person, under {self.session.settings.names.role(APPROVER)}:\n"
-                f"rollback approve {name} --digest {shown} --env {record.environment}",
+                next=f"rollback approve {name} --digest {shown} --env {record.environment}  # by another person, under "
+                f"{self.session.settings.called(APPROVER)}",
             )
         return Finished(record=record, plan=plan, events=tuple(events), error=error)
 

@@ -196,4 +196,4 @@ class Operations:
         for path in journal.found(journal.folder(), session.environment, session.settings.account):
             self._reporter.emit(Alarm(text=journal.reminder(path, session.environment)))
         advice = situation.without(session, error)
-        error.what, error.next = f"{error.what} {advice.what}", advice.next
+        error.what, error.next = f"{error.what.rstrip('.')}. {advice.what}", advice.next

@@ -26,6 +26,8 @@ from rollback.model.record import SCHEMA, DeployedVersion
 # environment.
 VERSION = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
 PREVIOUS = "previous"
+# What is deployed where none of it is recorded; stored.
+NOTHING = "none"
 # The timeline's subjects besides the services, whose names have no @: those for
 # the environment's stack and for its Terraform configuration, whose version is a commit.
 STACK, TERRAFORM = "@stack", "@terraform"
@@ -191,7 +193,7 @@ def label(deployed: Mapping[str, str], apart: Mapping[str, str] | None = None) -
     """
     deployed = {subject: version for subject, version in deployed.items() if not subject.startswith("@")}
     if not deployed:
-        return "none"
+        return NOTHING
     versions = list(deployed.values())
     base = max(sorted(set(versions)), key=versions.count)
     others = [f"+{service}@{version}" for service, version in sorted(deployed.items()) if version != base]

@@ -93,7 +93,7 @@ def _moves(plan: Plan[Any]) -> list[RenderableType]:
     for step in plan.steps:
         by_service[step.service].append(step)
     blocks = Blocks([_service_block(service, steps, common, plan) for service, steps in by_service.items()])
-    return [change_line, Text(), *_prefix_line(common), blocks]
+    return [change_line, Text(), *prefix_line(common), blocks]
 
 
 def _changes(plan: Plan[Any]) -> list[RenderableType]:
@@ -144,7 +144,7 @@ def _doomed(plan: Plan[Any]) -> list[RenderableType]:
     more = [text(f"  {rest} for other reasons, which --json lists", "dim")] if rest else []
     count = plan.infrastructure.get(DELETE, 0)
     freed = decimal(sum(step.frees for step in plan.steps))
-    head = [_change_line(plan, f"{count} to delete, {freed} of code"), Text(), *_prefix_line(common)]
+    head = [_change_line(plan, f"{count} to delete, {freed} of code"), Text(), *prefix_line(common)]
     return [
         *head,
         blocks,
@@ -171,7 +171,8 @@ def _doomed_block(service: str, steps: Sequence[Any], common: str) -> list[Text]
     return [text(service, "bold"), *aligned(rows, right=(2,)), *rest]
 
 
-def _prefix_line(common: str) -> list[Text]:
+def prefix_line(common: str) -> list[Text]:
+    """What the names of functions below it begin with."""
     return [text(f"Functions {common}…", "dim")] if common else []
 
 

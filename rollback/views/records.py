@@ -29,6 +29,7 @@ from rollback.model.record import (
     Record,
     Status,
 )
+from rollback.model.release import NOTHING
 from rollback.model.resource_changes import SAME
 from rollback.model.situation import FunctionStatus, RecordSeen, Service, State
 from rollback.views.plan import common_prefix, plan_view
@@ -351,12 +352,28 @@ def _day(at: str) -> str:
     return sanitize.line(at[:16].replace("T", " "))
 
 
+def recorded_view(environment: str, recorded: Any) -> Text:
+    """What was recorded (`rollback.actions.record_release.Recorded`), and what is deployed now."""
+    release = recorded.release
+    what = "Recorded" if recorded.new else "Already recorded:"
+    commit = f"commit {release.commit[:12]}" if release.commit else "an unknown commit"
+    now = "is at no recorded release" if recorded.deployed == NOTHING else f"is at {recorded.deployed}"
+    floor = f" Rollbacks to releases older than {release.not_below} are refused." if release.not_below else ""
+    return text(
+        f"{what} {release.version}: {release.functions} functions at {commit}. {environment} {now}.{floor}"
+    )
+
+
 def overview_view(view: Any) -> RenderableType:
     """The current state of an environment (`rollback.actions.status.Overview`)."""
     head = Text.assemble(
         (f"{view.environment} ", "bold"),
-        f"({view.account}, {view.region})  deployed ",
-        text(view.stands, "bold green"),
+        f"({view.account}, {view.region})  ",
+        *(
+            [("no recorded release is deployed", "bold")]
+            if view.stands == NOTHING
+            else ["deployed ", text(view.stands, "bold green")]
+        ),
     )
     table = _headed("service", "deployed", "functions", "back to", "quarantined")
     narrow = _headed("service", "deployed")
@@ -418,12 +435,12 @@ def overview_view(view: Any) -> RenderableType:
     return Group(*parts)
 
 
-def heading(view: Overview) -> Iterator[Text]:
+def heading(view: Overview) -> Iterator[RenderableType]:
     """What must not be overlooked: emergencies, problems of the ledger, and a freeze."""
     for line in view.emergencies:
         yield text(line, _LOUD)
     for line in view.warnings:
-        yield text(f"! {line}", "bold red")
+        yield hanging("!", text(line, "bold red"), "bold red")
 
 
 def freeze_of(view: Overview) -> list[Text]:

@@ -8,7 +8,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from rollback.model.release_diff import CommitChange, Difference, FunctionChange
-from rollback.views.rich_layout import Blocks, text
+from rollback.views.plan import common_prefix, prefix_line
+from rollback.views.rich_layout import Blocks, aligned, text
 
 _SHORT = 12
 # Characters of a code hash: enough to tell two apart, and to find one in the console.
@@ -21,11 +22,13 @@ def view(found: Difference) -> RenderableType:
     services: dict[str, list[FunctionChange]] = {}
     for change in found.functions:
         services.setdefault(change.service, []).append(change)
-    blocks = [_service(name, changes) for name, changes in services.items()]
+    common = common_prefix([change.function for change in found.functions])
+    blocks = [_service(name, changes, common) for name, changes in services.items()]
     counted = f"{len(found.functions)} functions differ, {found.unchanged} are the same"
     return Group(
         head,
         Text(),
+        *prefix_line(common),
         Blocks(blocks),
         *([Text()] if blocks else []),
         text(counted),
@@ -33,18 +36,16 @@ def view(found: Difference) -> RenderableType:
     )
 
 
-def _service(name: str, changes: list[FunctionChange]) -> list[Text]:
-    widest = max(len(change.function) for change in changes)
-    return [
-        text(name, "bold"),
-        *(
-            Text.assemble(
-                text(f"  {change.function:<{widest}}  {change.before or '–'} → {change.after or '–'}"),
-                (f"  {_code(change)}", "dim"),
-            )
-            for change in changes
-        ),
+def _service(name: str, changes: list[FunctionChange], common: str) -> list[Text]:
+    rows = [
+        (
+            text(f"  {change.function[len(common) :]}"),
+            text(f"{change.before or '–'} → {change.after or '–'} "),
+            text(_code(change), "dim"),
+        )
+        for change in changes
     ]
+    return [text(name, "bold"), *aligned(rows)]
 
 
 def _code(change: FunctionChange) -> str:

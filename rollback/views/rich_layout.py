@@ -224,6 +224,6 @@ def unwrapped(text: Text) -> Text:
     return text
 
 
-def lines_to_copy(*values: object) -> Group:
-    """Each value on its own line, not wrapped, so that it can be copied."""
-    return Group(*(unwrapped(text(value)) for value in values))
+def lines_to_copy(*values: object, under: str = "") -> Group:
+    """Each value on its own line, not wrapped, so that it can be copied; `under` a sentence, which is wrapped."""
+    return Group(*([text(under)] if under else []), *(unwrapped(text(value)) for value in values))

@@ -75,6 +75,8 @@ class Terminal:
         self.plans_beside = json_output
         # The error that kept a plan from being written.
         self.unwritten: RollbackError | None = None
+        # The digest of the plan that was shown last.
+        self._planned = ""
         # While a question is open, a signal cancels it.
         self.asking = False
         self._progress: Progress | None = None
@@ -117,6 +119,11 @@ class Terminal:
                 self.output(output)
 
     def planned(self, plan: Plan[Any]) -> None:
+        """Shows a plan, unless it is the one that was shown last: what was confirmed is planned again, and seldom differs."""
+        digest = plan.digest()
+        if digest == self._planned:
+            return
+        self._planned = digest
         if self.plans_beside:
             self.console.print(plan_view(plan), crop=False)
             return

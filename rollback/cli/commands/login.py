@@ -93,7 +93,7 @@ def login(
         ]
         message = f"{taken.person} has {taken.role} until {taken.expires}. Add to ~/.aws/config, once:"
         ui.show(
-            rich_layout.lines_to_copy(message, "", *lines, ""),
+            rich_layout.lines_to_copy("", *lines, "", under=message),
             {
                 "environment": env,
                 "caller": {"person": taken.person, "role": taken.role},

@@ -162,18 +162,8 @@ def _recorded(
     recorded: releases.Recorded,
     standby: dict[str, Any] | None = None,
 ) -> None:
-    release = recorded.release
-    what = "Recorded" if recorded.new else "Already recorded:"
     ui.show(
-        rich_layout.text(
-            f"{what} {release.version}: {release.functions} functions at commit {release.commit[:12] or 'unknown'}. "
-            f"{opened.name} is at {recorded.deployed}."
-            + (
-                f" Rollbacks to releases older than {release.not_below} are refused."
-                if release.not_below
-                else ""
-            )
-        ),
+        records.recorded_view(opened.name, recorded),
         {
             **documents.recorded_document(recorded),
             **({} if standby is None else {"standby": standby}),

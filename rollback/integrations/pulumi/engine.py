@@ -34,6 +34,8 @@ with extra("pulumi"):
     )
 
 _MAJOR = 3
+# What the storage of the state says of a bucket that nobody has made yet.
+_NO_BUCKET = "NoSuchBucket"
 # Only those of the caller's PULUMI_ variables are passed on that define identity, location of states and plugins,
 # and secrets. PULUMI_OPTION_…, PULUMI_SKIP_CHECKPOINTS, PULUMI_DEBUG_GRPC and others would
 # change the plan, or write secrets to files.
@@ -266,6 +268,12 @@ def failed(what: str, ended: CommandResult, *, changed: str | None = None, next:
         # The engine's own words are those of its storage's library, and name no role.
         return Denied(
             f"{what} failed: this role may not read or write the stack's state.",
+            changed=changed,
+            next=next,
+        )
+    if _NO_BUCKET in ended.why:
+        return EngineError(
+            f"{what} failed: the bucket of the stack's state does not exist ({_NO_BUCKET}).",
             changed=changed,
             next=next,
         )
