@@ -14,7 +14,7 @@ from rollback.model.automatic import RED
 from rollback.model.record import Record, seconds_between
 from rollback.model.situation import LeaseSeen, RecordSeen
 from rollback.views.plan import common_prefix
-from rollback.views.records import STATUS_STYLES, differs, freeze_of, heading, mark_of
+from rollback.views.records import STATUS_STYLES, deployed_now, differs, freeze_of, heading, mark_of
 from rollback.views.rich_layout import aligned, shortened, text
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class LiveScreen:
         watched = self.watched
         yield Text.assemble(
             (f"{watched.environment} ", "bold"),
-            f"({watched.account}, {watched.region})  deployed ",
-            text(watched.stands, "bold green"),
+            f"({watched.account}, {watched.region})  ",
+            deployed_now(watched.stands),
             (f"   {watched.at[11:19]} UTC", "dim"),
         )
         if watched.unread:

@@ -364,16 +364,19 @@ def recorded_view(environment: str, recorded: Any) -> Text:
     )
 
 
+def deployed_now(stands: str) -> Text:
+    """The release that is deployed, for the first line of a screen."""
+    if stands == NOTHING:
+        return Text("no recorded release is deployed", "bold")
+    return Text.assemble("deployed ", text(stands, "bold green"))
+
+
 def overview_view(view: Any) -> RenderableType:
     """The current state of an environment (`rollback.actions.status.Overview`)."""
     head = Text.assemble(
         (f"{view.environment} ", "bold"),
         f"({view.account}, {view.region})  ",
-        *(
-            [("no recorded release is deployed", "bold")]
-            if view.stands == NOTHING
-            else ["deployed ", text(view.stands, "bold green")]
-        ),
+        deployed_now(view.stands),
     )
     table = _headed("service", "deployed", "functions", "back to", "quarantined")
     narrow = _headed("service", "deployed")
@@ -435,12 +438,12 @@ def overview_view(view: Any) -> RenderableType:
     return Group(*parts)
 
 
-def heading(view: Overview) -> Iterator[RenderableType]:
+def heading(view: Overview) -> Iterator[Text]:
     """What must not be overlooked: emergencies, problems of the ledger, and a freeze."""
     for line in view.emergencies:
         yield text(line, _LOUD)
     for line in view.warnings:
-        yield hanging("!", text(line, "bold red"), "bold red")
+        yield text(f"! {line}", "bold red")
 
 
 def freeze_of(view: Overview) -> list[Text]:
