@@ -101,7 +101,7 @@ class Answering:
         return answer
 
     def rehearse(self, alarm: str) -> dict[str, Any]:
-        """What would be done if `alarm` went off now; nothing is changed, only a report is sent.
+        """What would be done if `alarm` went into ALARM now; nothing is changed, only a report is sent.
 
         `{"decision", "why", "alarm", "holds", "reported"}`: `holds` says whether the standby could be taken, with its
         refusals; the last two are None if they do not apply.

@@ -135,7 +135,7 @@ def _still(flow: Lifecycle, facts: Facts, version: str) -> None:
     record = flow.session.ledger.load(facts.taken).record if facts.taken else None
     ended = record is not None and record.status is Status.COMPLETE
     if ended or (record is None and facts.services_at != version):
-        by = f"by {record.rollback_id}, {record.reason}" if record is not None else "by somebody else"
+        by = f"by {record.rollback_id}: {record.reason}" if record is not None else "by somebody else"
         raise Reverted(
             f"{version} was rolled back {by}.",
             code=Code.ROLLED_BACK,

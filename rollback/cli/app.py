@@ -141,7 +141,7 @@ VERBS = {
         ),
         "test": (
             "guard:rehearse",
-            "Run the guard as if an alarm went off now, without rolling back.",
+            "Run the guard as if an alarm went into ALARM now, without rolling back.",
         ),
     },
     "ci": {

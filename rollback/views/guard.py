@@ -47,7 +47,7 @@ def rehearsed(found: Mapping[str, Any]) -> RenderableType:
     """What the guard would do if an alarm went off."""
     holds = found["holds"]
     lines = [
-        f"If {found['alarm']} went off now: {found['decision']}, {found['why']}",
+        f"If {found['alarm']} went into ALARM now: {found['decision']}, {found['why']}",
         *([f"Standby {holds['id']} could be taken"] if holds and not holds["refusals"] else []),
         *(
             [f"Standby {holds['id']} would be refused: {reason}" for reason in holds["refusals"]]

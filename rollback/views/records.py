@@ -62,6 +62,7 @@ _RESULTS = {str(status): style for status, style in STATUS_STYLES.items()} | {
 _LOUD = "bold white on red"
 # Terminal widths that tables of two, three and six columns need.
 _TWO, _THREE, _SIX = 46, 76, 100
+_NARROW_BY = 14
 # Characters of a commit's subject in a list; `show` shows all of it.
 _SUBJECT = 60
 # Characters shown of an event's data that this tool did not write.
@@ -132,21 +133,28 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
     parts: list[RenderableType] = [Text(), *_alarm(record), head, grid, digest]
     journal = list(events)
     if journal:
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        for name in ("#", "at (UTC)", "event", "by", "what"):
-            table.add_column(name, no_wrap=name != "what", overflow="fold")
-        common = common_prefix([name for event in journal for name in _functions(event)])
-        for several in _runs(journal):
-            event, last = several[0], several[-1]
-            table.add_row(
-                str(event.number) if event is last else f"{event.number}–{last.number}",
-                text(event.at[11:23]),
-                text(event.kind),
-                text(_by(event)),
-                text(_together(several, common) + _entered_by(event, record)),
-            )
-        parts.extend([Text(), table])
+        wide, narrow = _journal(record, journal), _journal(record, journal, by=_NARROW_BY)
+        parts.extend([Text(), Either(_SIX, wide, narrow)])
     return Group(*parts)
+
+
+def _journal(record: Record, journal: Sequence[Event], *, by: int | None = None) -> Table:
+    """The events, those alike on one line; the name of who did it in lines of at most `by` characters."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("#", "at (UTC)", "event", "by", "what"):
+        folded = name == "what" or (name == "by" and by is not None)
+        table.add_column(name, no_wrap=not folded, overflow="fold", max_width=by if name == "by" else None)
+    common = common_prefix([name for event in journal for name in _functions(event)])
+    for several in _runs(journal):
+        event, last = several[0], several[-1]
+        table.add_row(
+            str(event.number) if event is last else f"{event.number}–{last.number}",
+            text(event.at[11:23]),
+            text(event.kind),
+            text(_by(event)),
+            text(_together(several, common) + _entered_by(event, record)),
+        )
+    return table
 
 
 def _approved(seen: RecordSeen) -> Iterator[tuple[str, Text]]:

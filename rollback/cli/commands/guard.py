@@ -63,7 +63,7 @@ def rehearse(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Run the guard as if an alarm went off now, without rolling back."""
+    """Run the guard as if an alarm went into ALARM now, without rolling back."""
     with verb(env, json) as (opened, ui):
         found = opened.guard.test(alarm)
         ui.show(views.rehearsed(found), {"environment": opened.name, **found})

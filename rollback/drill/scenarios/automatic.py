@@ -85,7 +85,7 @@ class AutomaticScenario(CodeScenario):
         name = next(record.rollback_id for record in driver.opened(drill) if record.standby_until)
         driver.notice(f"invoking {before['service']} until {alarm} goes off; {name} is on standby")
         red = self._until_red(alarm, before)
-        driver.notice(f"{alarm} is in ALARM since {red}; waiting for the guard")
+        driver.notice(f"{alarm} went into ALARM at {red}; waiting for the guard")
         record = self._until(
             lambda: self._ended(name, alarm), drill.rto_seconds, f"{name} was not taken and finished"
         )
