@@ -144,12 +144,17 @@ class Operations:
         """The result of an operation on a record. Raises its error, with the result in it, unless it only waits."""
         throttles = self._session.account.throttles
         before = throttles.count
+        minutes = self._session.settings.rto.code
+        throttles.at_the_next(
+            lambda: self._reporter.notice(
+                "Lambda throttles calls: something else uses the same quota. "
+                f"They are retried, for at most {minutes} minutes each."
+            )
+        )
         with self.operation(first=first, confirm_dead=confirm_dead) as session:
             finished = work(self.flow(session))
             if throttled := throttles.count - before:
-                self._reporter.notice(
-                    f"Lambda throttled {throttled} calls, so this took longer: something else uses the same quota."
-                )
+                self._reporter.notice(f"Lambda throttled {throttled} calls, so this took longer.")
             return self.ended(session, finished)
 
     def ended(

@@ -31,10 +31,18 @@ class Throttles:
     def __init__(self) -> None:
         self.count = 0
         self._lock = threading.Lock()
+        self._notice: Callable[[], object] | None = None
 
     def add(self) -> None:
         with self._lock:
             self.count += 1
+            notice, self._notice = self._notice, None
+        if notice is not None:
+            notice()
+
+    def at_the_next(self, notice: Callable[[], object]) -> None:
+        """Has `notice` called, once, by the thread whose call is throttled next."""
+        self._notice = notice
 
 
 def paced(

@@ -114,6 +114,8 @@ def test_a_call_is_tried_again_for_as_long_as_the_rto(upstream: str, seconds: fl
     clock = Clock()
     with Proxy(upstream) as proxy:
         made, throttles = unretried(proxy.endpoint, attempts=5), Throttles()
+        noticed: list[int] = []
+        throttles.at_the_next(lambda: noticed.append(throttles.count))
         paced(made, settings(pace=SLOW), throttles, clock=clock.monotonic, sleep=clock.sleep)
         proxy.refuse("GetAlias", status=429, code="TooManyRequestsException", times=100_000)
         clock.meanwhile = lambda _: proxy.forget() if clock.seconds >= seconds else None
@@ -122,4 +124,5 @@ def test_a_call_is_tried_again_for_as_long_as_the_rto(upstream: str, seconds: fl
 
     assert settings(pace=SLOW).rto.code * 60 == 300
     assert throttles.count > 40
+    assert noticed == [1], "when it begins, and once"
     assert 290 <= clock.seconds <= 310
