@@ -18,7 +18,7 @@ from rollback.core import safe_yaml
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.integrations.pulumi import update_history
 from rollback.integrations.pulumi.backend import BackendLocks, backend_url
-from rollback.integrations.pulumi.engine import Engine, EngineError
+from rollback.integrations.pulumi.engine import Denied, Engine, EngineError
 from rollback.integrations.pulumi.update_history import StackName
 
 # The components of `foundation` in the program.
@@ -128,6 +128,10 @@ def exported(stack: StackName) -> Exported:
     """The exported state of a stack, with encrypted secrets. Raises `UsageError` where there is no such stack."""
     try:
         return stack.exported()
+    except Denied as error:
+        error.changed = "Nothing was changed."
+        error.next = "Run it as an administrator, who may read the states of both stacks."
+        raise
     except EngineError as error:
         if "no stack named" not in error.what:
             raise

@@ -12,13 +12,12 @@ def split(env: Env, dry_run: DryRun = False, json: Json = False) -> None:
     with verb(env, json) as (opened, ui):
         found = opened.adoption.split_foundation(dry_run=dry_run)
         done = "would be removed from the state" if dry_run else "removed from the state"
-        lines = [*found.held, f"{len(found.held)} resources {done} of stack {opened.name}."]
         ui.show(
-            rich_layout.text(
-                "\n".join(lines)
-                if found.held
-                else "Nothing to split: the two stacks have no resource in common."
-            ),
+            rich_layout.lines_to_copy(
+                *found.held, "", f"{len(found.held)} resources {done} of stack {opened.name}."
+            )
+            if found.held
+            else rich_layout.text("Nothing to split: the two stacks have no resource in common."),
             {"environment": opened.name, "forgotten": list(found.held), "dry_run": dry_run},
         )
         ui.next(
