@@ -35,7 +35,7 @@ def warm() -> Iterator[Warm]:
         yield running
 
 
-# Seconds; the longest test takes a quarter of it on two busy cores.
+# Seconds; the longest test takes a third of it on two busy cores.
 _LONGEST = 300
 
 
