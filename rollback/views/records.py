@@ -279,15 +279,18 @@ def checks_view(checks: Sequence[Check]) -> RenderableType:
     )
 
 
-def history_view(moments: Sequence[Moment], broken: Sequence[RollbackError] = ()) -> RenderableType:
-    """Releases, rollbacks and stack updates, newest first."""
+def history_view(
+    moments: Sequence[Moment], broken: Sequence[RollbackError] = (), kind: str = ""
+) -> RenderableType:
+    """Releases, rollbacks and stack updates, newest first; all of one `kind`, if it is given."""
     rows: list[tuple[str, Cell, Cell]] = [
         ("", [[("malformed", "bold red")]], [[(sanitize.line(error.what), "red")]]) for error in broken
     ]
     named: set[str] = set()
     rows += [(moment.at, _what(moment), _how(moment, named)) for moment in moments]
     if not rows:
-        return text("No releases or rollbacks recorded yet.", "dim")
+        found = f"entries of kind {kind}" if kind else "releases or rollbacks"
+        return text(f"No {found} recorded yet.", "dim")
     # An id has 26 characters and must be complete, to be copied; a mixed environment's version is longer.
     wide = Listing(
         ("when (UTC)", "what", "how"),

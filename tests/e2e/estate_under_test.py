@@ -215,9 +215,13 @@ class Platform:
 
     def start(self, *arguments: str, as_: Person, env: bool = True, **how: Any) -> Running:
         """The same, without waiting. `env=False` leaves `--env` out."""
-        return self.command(
-            [str(SCRIPT), *arguments, *(["--env", self.settings.environment] if env else [])], as_=as_, **how
-        )
+        typed = [str(self.script), *arguments, *(["--env", self.settings.environment] if env else [])]
+        return self.command(typed, as_=as_, **how)
+
+    @property
+    def script(self) -> Path:
+        """The console script, or the one that has it forked where there is a server."""
+        return self.warm.scripts / "rollback" if self.warm else SCRIPT
 
     def command(
         self,

@@ -71,7 +71,7 @@ def begun_on_a_terminal(
     for name in ("COLUMNS", "NO_COLOR"):
         given.pop(name)
     process = subprocess.Popen(
-        [str(SCRIPT), *arguments, "--env", platform.settings.environment],
+        [str(platform.script), *arguments, "--env", platform.settings.environment],
         cwd=platform.root,
         env={**given, **variables},
         stdin=others,

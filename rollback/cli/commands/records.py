@@ -45,7 +45,8 @@ def history(
         entries = opened.history(limit, kind.value if kind else None)
         for notice in entries.notices:
             ui.notice(notice)
-        ui.show(records.history_view(entries.moments, entries.broken), documents.history_document(entries))
+        view = records.history_view(entries.moments, entries.broken, kind.value if kind else "")
+        ui.show(view, documents.history_document(entries))
         if entries.broken:
             raise entries.broken[0]
 
