@@ -5,6 +5,7 @@ The proxy holds the request that the process is at, so that the moment is certai
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -161,14 +162,15 @@ def test_a_paused_process_that_wakes_up_after_a_takeover_moves_nothing(dev: Plat
     held = proxy.hold("UpdateAlias", nth=4)
     running = _start(dev, proxy)
     held.wait(3)
-    running.process.send_signal(signal.SIGSTOP)
-    owner = str(next(item for item in dev.items() if item["PK"] == "LOCK#dev")["owner"])
+    lease = next(item for item in dev.items() if item["PK"] == "LOCK#dev")
+    owner, pid = str(lease["owner"]), int(lease["holder"]["pid"])
+    os.kill(pid, signal.SIGSTOP)
     aborted = dev.rollback("abort", owner, "--json", as_=CAROL)
     assert aborted.code == 0, str(aborted)
     settled = dev.everything()
 
     held.release()
-    running.process.send_signal(signal.SIGCONT)
+    os.kill(pid, signal.SIGCONT)
     woken = running.finish()
 
     assert woken.code not in (0, 5), str(woken)

@@ -222,4 +222,4 @@ def test_what_the_last_release_changed_is_shown_for_people_and_for_programs(mixe
     assert [change["function"] for change in document["functions"]] == [
         mixed.platform.name(tail) for tail in FUNCTIONS
     ]
-    assert all(change["function"] in shown.out for change in document["functions"])
+    assert all(tail in shown.out for tail in FUNCTIONS)
