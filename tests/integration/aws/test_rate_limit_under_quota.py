@@ -80,7 +80,7 @@ def test_all_writes_get_done_while_somebody_else_takes_half_of_the_quota(upstrea
 
 
 def test_a_read_that_is_throttled_teaches_the_reads_and_not_the_writes(upstream: str) -> None:
-    with quota.running(upstream, {**quota.AWS, "GetFunction": Rate(rate=20, burst=1)}) as proxy:
+    with quota.running(upstream, {**quota.AWS, "GetFunction": Rate(rate=5, burst=1)}) as proxy:
         made, throttles = client(proxy.endpoint)
         for _ in range(4):
             made.get_function(FunctionName="f", Qualifier="live")
