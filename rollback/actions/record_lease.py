@@ -186,15 +186,26 @@ class RecordLeases:
     def freed(self, rollback_id: str) -> Finished | None:
         """Releases the lease of an ended record and returns it; None if it has not ended, or holds no lease.
 
-        Such a lease is left by a process that crashed while applying a plan that was then aborted.
+        Such a lease is left by a process that crashed while applying a plan that was then aborted, or while it took
+        over a failed record that others have overtaken.
         """
         opened = self.session.ledger.load(rollback_id)
-        if opened.record.status in UNFINISHED or not (held := self.session.leases.held_by(rollback_id)):
+        failed = opened.record.status is Status.FAILED
+        if opened.record.status in UNFINISHED and not failed:
+            return None
+        if not (held := self.session.leases.held_by(rollback_id)) or (failed and not self._overtaken(opened)):
             return None
         with self.taken(held, rollback_id) as lease:
             lease.in_flight = False
             self.ui.notice(f"{rollback_id} had already ended; its lease was released.")
         return Finished(record=opened.record, plan=self.readable_plan(opened), events=opened.events)
+
+    def _overtaken(self, opened: Opened) -> bool:
+        """Whether something recorded later has changed what this record changed, so that nobody may act on it."""
+        plan = self.readable_plan(opened)
+        return plan is not None and bool(
+            changed_since(self.session.ledger.timeline(), opened.record.rollback_id, plan.subjects)
+        )
 
     def abandon(self, rollback_id: str, reason: str) -> Finished:
         """Ends a record whose plan is damaged: it cannot be reverted, but its lease is released.

@@ -205,6 +205,7 @@ ELSEWHERE = {
     "confirm": "apply",
     "cancel": "abort",
     "version": "--version",
+    "completion": "--show-completion",
 }
 
 

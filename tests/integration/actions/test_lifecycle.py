@@ -399,6 +399,28 @@ def test_a_lease_that_died_before_its_record_is_freed_by_abort(world: World) -> 
         world.flow(DAN).abort("01M8ORPHAN")
 
 
+def test_a_lease_of_a_failed_record_that_was_overtaken_is_freed_by_abort(world: World) -> None:
+    world.story()
+    with_smoke(world, *BAD_SMOKE)
+    identifier = world.begin().record.rollback_id
+    with_smoke(world)
+    ended(world, world.begin(to="v1.0.0"), Status.COMPLETE, 0)
+    overtaken = world.session().ledger.load(identifier)
+    # A process that resumes it dies before it sees that it has been overtaken.
+    world.session(ALICE).leases.take(ALIASES, identifier)
+    live = world.versions()
+
+    finished = world.flow(DAN).abort(identifier)
+
+    assert finished.error is None
+    assert world.session().leases.holder(ALIASES) is None
+    assert world.session().ledger.load(identifier).record == overtaken.record
+    assert world.versions() == live
+    with pytest.raises(Refused) as refused:
+        world.flow(DAN).abort(identifier)
+    assert refused.value.code == Code.CHANGED_BY_OTHERS
+
+
 @pytest.mark.parametrize("reason", ["", " ", "a\nb", "a\x1b[31m", "x" * 10_000, "a\u202eb"])
 def test_a_reason_is_one_line_of_printable_text(world: World, reason: str) -> None:
     world.story()
