@@ -387,7 +387,7 @@ class Lifecycle:
                 raise Refused(
                     f"{rollback_id} is being reverted.", code=Code.WRONG_STATUS, next=next_for(opened.record)
                 )
-            return verify(run)
+            return verify(run, again=True)
 
     # -- planning and approval ---------------------------------------------------------------------------
 
@@ -516,10 +516,10 @@ def execute(run: Run) -> Finished:
     return run.finished(error, anew=outcome.anew)
 
 
-def verify(run: Run) -> Finished:
-    """Checks what is deployed, publishes it, runs the smoke command, and closes the record."""
+def verify(run: Run, *, again: bool = False) -> Finished:
+    """Checks what is deployed, publishes it, runs the smoke command, and closes the record; `again` without moves before."""
     plan, target, printed = run.plan, run.target, ""
-    if (relieved := run.relieved_seconds()) is not None:
+    if not again and (relieved := run.relieved_seconds()) is not None:
         run.ui.notice(
             f"Relief after {relieved:.1f} s: every alias is at its target. The remaining steps only verify."
         )

@@ -87,7 +87,7 @@ class RecordLeases:
             raise self._timed_out()
         if self.stop.is_set():
             raise RollbackError(
-                "Interrupted before anything was changed.",
+                "Interrupted.",
                 code=Code.INTERRUPTED,
                 changed="Nothing was changed.",
             )

@@ -335,7 +335,7 @@ def main() -> None:
         else:
             output = io.StringIO()
             error.show(output)  # type: ignore[attr-defined] # all that come here have it
-            warn(clean(output.getvalue()))
+            warn(f"{clean(output.getvalue()).rstrip()} [{Code.OPTION_INVALID}]")
         code = error.exit_code
     except typer.Abort:
         code = 1

@@ -79,7 +79,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "rollback can --env dev",
         "rollback can --env prod --commit HEAD --markdown",
     ),
-    "approve": ("rollback approve 01KB2XQ7 --digest 3f2a9c01b7de --env prod",),
+    "approve": ("rollback approve 01M8JZ821R7P0ZD9S2RN4H13P3 --digest 3f2a9c01b7de --env prod",),
     "apply": (
         "rollback apply 01KB2XQ7 --env prod",
         "rollback apply last --env prod --wait 30m",
@@ -171,6 +171,8 @@ def option_meant(typed: str, options: Iterable[str]) -> str:
     word = typed.lstrip("-")
     if alike := [word] if word in words else get_close_matches(word, words, n=1, cutoff=_ALIKE):
         return words[alike[0]]
+    if exchanged := [name for called, name in words.items() if sorted(called) == sorted(word)]:
+        return exchanged[0]
     # A prefix of an option, or an option with something appended.
     begun = [
         name for name in there if len(word) > 1 and (name[2:].startswith(word) or word.startswith(name[2:]))

@@ -52,6 +52,14 @@ Identifier = Annotated[
         autocompletion=completion.records,
     ),
 ]
+WholeIdentifier = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="A rollback's id; under the approver role the whole id, of 26 characters.",
+        autocompletion=completion.records,
+    ),
+]
 Services = Annotated[
     str,
     typer.Option(
@@ -80,11 +88,22 @@ Yes = Annotated[
         "--yes", "-y", help="Confirm the plan in advance (not in production; does not replace an approval)."
     ),
 ]
+
+
+def _not_empty(ctx: typer.Context, param: typer.CallbackParam, value: str) -> str:
+    """The value, unless it was given as nothing: a shell variable without a value must not remove a limit."""
+    source = ctx.get_parameter_source(param.name or "")
+    if not value and source is not None and source.name == "COMMANDLINE":
+        raise typer.BadParameter("it is empty; give a time, for example 30m.")
+    return value
+
+
 Wait = Annotated[
     str,
     typer.Option(
         "--wait",
         metavar="TIME",
+        callback=_not_empty,
         help="Wait up to this long for another person's approval, for example 30m, and continue once it is given.",
     ),
 ]
@@ -93,6 +112,7 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         metavar="TIME",
+        callback=_not_empty,
         help="Start nothing new after this time, for example 90s or 10m; calls already made are finished.",
     ),
 ]

@@ -19,7 +19,7 @@ from rollback.api import environment, events, failures, results
 from rollback.cli import interrupts, known_names, options, output, roles, run_log, verbosity
 from rollback.core import deadline
 from rollback.core.errors import Code, RollbackError, StoppedAtOnce
-from rollback.model import messages
+from rollback.model import command_line, messages
 from rollback.model import request as requests
 from rollback.model.kind import Kind
 from rollback.views import documents, records, rich_layout, terminal
@@ -185,7 +185,11 @@ def preview_or_start(
         minutes = options.minutes_if(wait)
         end(ui, lambda: opened.roll_back(request, reason=reason, yes=yes, wait_minutes=minutes))
         return
-    preview(ui, opened.plan(request))
+    try:
+        preview(ui, opened.plan(request))
+    except RollbackError as error:
+        error.next = command_line.still_dry(error.next)
+        raise
 
 
 def preview(ui: terminal.Terminal, plan: results.Plan) -> None:

@@ -498,7 +498,9 @@ class Settings(Section):
 
 def nearest(name: str, known: Iterable[str], prefix: str = "", least: float = 0.5) -> str:
     """` Did you mean 'X'?`, or an empty text if none has a similarity of at least `least` (0 to 1)."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=least)
+    there = list(known)
+    close = [one for one in there if one.lower() == name.lower()]
+    close = close or difflib.get_close_matches(name, there, n=1, cutoff=least)
     return f" Did you mean '{prefix}{close[0]}'?" if close else ""
 
 

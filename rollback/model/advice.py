@@ -551,7 +551,7 @@ def once_approved(record: Record) -> str:
     """What to type next for a record that was just approved."""
     if record.status is Status.STANDBY:
         return str(replace(_take(record), why="when it is needed"))
-    return f"rollback apply {record.rollback_id} --env {record.environment}"
+    return f"rollback apply {record.rollback_id} --env {record.environment}  # by the person on call"
 
 
 def _waiting(seen: RecordSeen, do: Commands, what: str) -> Advice:

@@ -24,6 +24,7 @@ _VERBS = {
     Kind.CUTOVER: "table",
     Kind.PRUNE: "prune",
 }
+_ROLLS_BACK = re.compile(rf"rollback ({'|'.join(sorted(set(_VERBS.values())))}) ")
 # An option with its value in a refusal's remedy.
 _OPTION = re.compile(r"--adopt-current|--(?:except|allow-destroy|to|cutover|keep) (?:'[^']*'|[^\s,;']+)")
 _ADOPT = "--adopt-current"
@@ -68,6 +69,13 @@ def command_line(
     words += [f"{name} {shlex.quote(value)}" for name, value in dict.fromkeys(several)]
     verb = f"{_VERBS[request.kind]}{' --emergency' if emergency else ''}"
     return " ".join(["rollback", verb, "--env", environment, *words, REASON])
+
+
+def still_dry(steps: str) -> str:
+    """The lines of what to type after a dry run was refused: those that roll back are dry runs, too. Pure."""
+    return "\n".join(
+        line.replace(REASON, "--dry-run") if _ROLLS_BACK.match(line) else line for line in steps.splitlines()
+    )
 
 
 def ways_past(

@@ -125,7 +125,7 @@ class Terminal:
             return
         self._planned = digest
         if self.plans_beside:
-            self.console.print(plan_view(plan), crop=False)
+            self._beside(plan_view(plan))
             return
         try:
             self._print(plan_view(plan))
@@ -326,10 +326,16 @@ class Terminal:
             # Lines to copy may be wider than the screen, and must not be cropped.
             self.results.print(view, crop=False)
         printed = shown.get().removesuffix("\n")
-        if not self.results.is_terminal:
-            # What fills a column is no part of a line that is copied or compared.
-            printed = "\n".join(line.rstrip() for line in printed.split("\n"))
-        write_out(printed, to_the_end=False)
+        write_out(printed if self.results.is_terminal else _unpadded(printed), to_the_end=False)
+
+    def _beside(self, view: RenderableType) -> None:
+        """The same, on standard error."""
+        if self.console.is_terminal:
+            self.console.print(view, crop=False)
+            return
+        with self.console.capture() as shown:
+            self.console.print(view, crop=False)
+        self.console.file.write(_unpadded(shown.get()))
 
     def error(self, error: RollbackError) -> None:
         """Shows what happened, the code, what was changed, and what to type next.
@@ -349,14 +355,14 @@ class Terminal:
         head, code = text(first, "bold"), f"[{error.code}]"
         # The code goes beside the message if it fits, without changing where the message wraps.
         beside = head.cell_len + len(f"{mark}  {code}") <= self.console.width
-        self.console.print(hanging(mark, head.append(f" {code}", "dim") if beside else head, style))
+        self._beside(hanging(mark, head.append(f" {code}", "dim") if beside else head, style))
         below = [
             *map(text, rest),
             *([] if beside else [text(code, "dim")]),
             *(map(text, lines(error.changed)) if error.changed else ()),
         ]
         for each in below:
-            self.console.print(hanging(" ", each))
+            self._beside(hanging(" ", each))
         if error.next:
             self._next(error.next)
 
@@ -368,7 +374,12 @@ class Terminal:
 
     def _next(self, what: str) -> None:
         for each in following(lines(what)):
-            self.console.print(each, crop=False)
+            self._beside(each)
+
+
+def _unpadded(printed: str) -> str:
+    """Without what fills a column: it is no part of a line that is copied or compared."""
+    return "\n".join(line.rstrip() for line in printed.split("\n"))
 
 
 def _taken_away(live: Live) -> None:

@@ -190,7 +190,8 @@ def test_ctrl_c_before_the_moves_changes_nothing(dev: Platform, proxy: Proxy) ->
     run = running.finish()
 
     assert run.code == 1, str(run)
-    assert "Interrupted before anything was changed." in run.err
+    assert "[INTERRUPTED]" in run.err
+    assert "Nothing was changed." in run.err
     assert dev.everything() == before
     assert dev.rollback("lambda", "--reason", REASON, as_=ALICE).code == 0
 

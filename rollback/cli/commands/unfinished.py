@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli.options import ConfirmDead, Identifier, Json, MaybeEnv, Timeout, Wait, minutes_if
+from rollback.cli.options import (
+    ConfirmDead,
+    Identifier,
+    Json,
+    MaybeEnv,
+    Timeout,
+    Wait,
+    WholeIdentifier,
+    minutes_if,
+)
 from rollback.cli.runtime import end, verb
 from rollback.core.canonical import plain
 from rollback.model.advice import once_approved
@@ -14,7 +23,7 @@ from rollback.views import rich_layout
 
 
 def approve(
-    identifier: Identifier,
+    identifier: WholeIdentifier,
     digest: Annotated[
         str, typer.Option("--digest", metavar="DIGEST", help="The digest of the plan that you reviewed.")
     ],

@@ -433,6 +433,7 @@ def test_there_are_examples_of_verbs_only() -> None:
     [
         ("status --enviroment dev", "--env"),
         ("status --environment dev", "--env"),
+        ("status --evn dev", "--env"),
         ("status --stage dev", "--env"),
         ("status --jsn", "--json"),
         ("lambda --dryrun", "--dry-run"),
@@ -451,6 +452,16 @@ def test_a_mistyped_option_is_answered_with_the_one_that_was_meant(line: str, me
 
     assert run.exit_code == 2
     assert f"Did you mean '{meant}'?" in run.output if meant else "Did you mean" not in run.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["verify --env dev --timeout", "apply last --env dev --wait", "lambda --env dev --reason x --wait"],
+)
+def test_a_time_that_is_given_as_nothing_is_no_time_without_a_limit(line: str) -> None:
+    run = CliRunner().invoke(app, [*line.split(), ""])
+
+    assert (run.exit_code, "it is empty" in run.output) == (2, True)
 
 
 @pytest.mark.parametrize(

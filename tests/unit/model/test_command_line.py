@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rollback.core.errors import Code, Refused
-from rollback.model.command_line import after, command_line, ways_past, without_unknown
+from rollback.model.command_line import after, command_line, still_dry, ways_past, without_unknown
 from rollback.model.messages import refuse
 from rollback.model.plan import Refusal
 from rollback.model.request import (
@@ -172,3 +172,13 @@ def test_where_no_function_is_near_what_shows_them_all_is_typed() -> None:
 
     assert found.startswith(f"rollback lambda --env dev --except {KNOWN[0]} --dry-run  #")
     parsed(found)
+
+
+def test_what_a_refused_dry_run_names_is_a_dry_run_and_the_rest_stays() -> None:
+    steps = ["lambda --env dev --except f", "full --env dev", "release lift v1 --env dev"]
+
+    assert still_dry("\n".join(map(line, steps))).splitlines() == [
+        "rollback lambda --env dev --except f --dry-run",
+        "rollback full --env dev --dry-run",
+        line("release lift v1 --env dev"),
+    ]

@@ -148,6 +148,19 @@ def test_lines_of_a_table_that_is_piped_end_with_their_text(capsys: pytest.Captu
     assert all(line == line.rstrip() for line in printed.splitlines())
 
 
+def test_lines_of_an_error_that_is_piped_end_with_their_text(capsys: pytest.CaptureFixture[str]) -> None:
+    error = Refused("It is refused.", code=Code.PLAN_REFUSED, next="rollback status --env dev\nDo not wait.")
+
+    Terminal(width=80).error(error)
+
+    assert capsys.readouterr().err.splitlines() == [
+        "✗ It is refused. [PLAN_REFUSED]",
+        "  Nothing was changed.",
+        "  next: rollback status --env dev",
+        "        Do not wait.",
+    ]
+
+
 @pytest.mark.parametrize(("is_terminal", "lines"), [(False, 1), (True, 2)])
 def test_what_is_logged_has_a_line_each_in_a_file_and_fits_a_terminal(is_terminal: bool, lines: int) -> None:
     output = io.StringIO()
