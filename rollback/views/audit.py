@@ -9,7 +9,7 @@ from rich.console import Group
 from rollback.actions.audit import Audited
 from rollback.core.canonical import plain
 from rollback.model.grouping import some
-from rollback.views.rich_layout import hanging, text
+from rollback.views.rich_layout import hanging, number, text
 
 # How many keys that were never archived are shown; --json has all.
 _SHOWN = 10
@@ -40,8 +40,9 @@ def document(seen: Audited) -> dict[str, Any]:
 def lines(seen: Audited) -> list[str]:
     """The counts and findings of an audit, for people."""
     counted = (
-        f"{seen.entries} entries of the timeline, {seen.releases} releases, {seen.records} rollbacks "
-        f"({seen.unfinished} not ended), {seen.bars} quarantines, {seen.approvals} approvals"
+        f"{number(seen.entries, 'entry')} of the timeline, {number(seen.releases, 'release')}, "
+        f"{number(seen.records, 'rollback')} ({seen.unfinished} not ended), {number(seen.bars, 'quarantine')}, "
+        f"{number(seen.approvals, 'approval')}"
     )
     shown = [counted, *(f"✗ {finding}" for finding in seen.findings)]
     if not seen.findings:

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rollback.actions.catalogue.sync import Synced
 from rollback.core.canonical import plain
 from rollback.views.json_output import typed, with_former
-from rollback.views.rich_layout import text
+from rollback.views.rich_layout import number, text
 from rollback.views.setup import diff_view, few, steps_view
 
 __all__ = ["document", "steps_view", "view"]
@@ -48,7 +48,7 @@ def notes(synced: Synced, alias: str) -> list[str]:
         )
     if synced.unlisted:
         made.append(
-            f"Not checked, because their names have no listed prefix: {len(synced.unlisted)} functions "
+            f"Not checked, because their names have no listed prefix: {number(len(synced.unlisted), 'function')} "
             f"({few(synced.unlisted)}; use --name-prefix PREFIX)."
         )
     return made

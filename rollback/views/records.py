@@ -33,7 +33,17 @@ from rollback.model.release import NOTHING
 from rollback.model.resource_changes import SAME
 from rollback.model.situation import FunctionStatus, RecordSeen, Service, State
 from rollback.views.plan import common_prefix, plan_view
-from rollback.views.rich_layout import Cell, Command, Either, Listing, hanging, shortened, text, unwrapped
+from rollback.views.rich_layout import (
+    Cell,
+    Command,
+    Either,
+    Listing,
+    hanging,
+    number,
+    shortened,
+    text,
+    unwrapped,
+)
 
 if TYPE_CHECKING:
     from rollback.actions.history import Moment
@@ -371,7 +381,7 @@ def recorded_view(environment: str, recorded: Any) -> Text:
     now = "is at no recorded release" if recorded.deployed == NOTHING else f"is at {recorded.deployed}"
     floor = f" Rollbacks to releases older than {release.not_below} are refused." if release.not_below else ""
     return text(
-        f"{what} {release.version}: {release.functions} functions at {commit}. {environment} {now}.{floor}"
+        f"{what} {release.version}: {number(release.functions, 'function')} at {commit}. {environment} {now}.{floor}"
     )
 
 

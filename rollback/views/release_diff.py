@@ -9,7 +9,7 @@ from rich.text import Text
 
 from rollback.model.release_diff import CommitChange, Difference, FunctionChange
 from rollback.views.plan import common_prefix, prefix_line
-from rollback.views.rich_layout import Blocks, aligned, text
+from rollback.views.rich_layout import Blocks, aligned, number, text
 
 _SHORT = 12
 # Characters of a code hash: enough to tell two apart, and to find one in the console.
@@ -24,7 +24,9 @@ def view(found: Difference) -> RenderableType:
         services.setdefault(change.service, []).append(change)
     common = common_prefix([change.function for change in found.functions])
     blocks = [_service(name, changes, common) for name, changes in services.items()]
-    counted = f"{len(found.functions)} functions differ, {found.unchanged} are the same"
+    differ = "differs" if len(found.functions) == 1 else "differ"
+    same = "is" if found.unchanged == 1 else "are"
+    counted = f"{number(len(found.functions), 'function')} {differ}, {found.unchanged} {same} the same"
     return Group(
         head,
         Text(),

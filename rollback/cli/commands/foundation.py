@@ -14,7 +14,9 @@ def split(env: Env, dry_run: DryRun = False, json: Json = False) -> None:
         done = "would be removed from the state" if dry_run else "removed from the state"
         ui.show(
             rich_layout.lines_to_copy(
-                *found.held, "", f"{len(found.held)} resources {done} of stack {opened.name}."
+                *found.held,
+                "",
+                f"{rich_layout.number(len(found.held), 'resource')} {done} of stack {opened.name}.",
             )
             if found.held
             else rich_layout.text("Nothing to split: the two stacks have no resource in common."),
