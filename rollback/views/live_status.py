@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ _OUTCOMES: Mapping[str, tuple[str, str]] = {
 # Failures first, then what is not done yet.
 _ORDER = ("failed", "reverted", "untouched", "moved", "confirmed")
 _GAP = 3
+# The words of a command as they are typed, quotes included.
+_WORDS = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")
 _REASON = 60
 
 
@@ -44,12 +47,12 @@ class LiveScreen:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         width, height = options.max_width, options.height or console.height
-        above, below = _fitted(console, self._above(), width), _fitted(console, self._below(), width)
+        above, below = _fitted(console, self._above(width), width), _fitted(console, self._below(), width)
         room = height - len(above) - len(below)
         lines = [*above, *self._lists(width, max(room, 0)), *below]
         yield from lines[:height]
 
-    def _above(self) -> Iterator[Text]:
+    def _above(self, width: int) -> Iterator[Text]:
         watched = self.watched
         yield Text.assemble(
             (f"{watched.environment} ", "bold"),
@@ -65,7 +68,7 @@ class LiveScreen:
         for each in watched.advice:
             yield text(f"→ {each.what}", "bold" if each.steps else "green")
             for index, step in enumerate(each.steps):
-                yield Text.assemble(("next: " if index == 0 else "  or: ", "dim"), text(step.command, "cyan"))
+                yield from _command("next: " if index == 0 else "  or: ", step.command, width)
         for seen in watched.in_flight:
             yield _record(seen)
         for lease in watched.leases:
@@ -109,8 +112,23 @@ def rate_of(watched: Watched) -> str:
     return "Functions are read every 30 s, at most 20 per second."
 
 
+def _command(head: str, command: str, width: int) -> Iterator[Text]:
+    """A command in lines that a shell reads as one: what is copied from a watched screen has its line breaks."""
+    lines, room = [""], width - len(head)
+    for word in _WORDS.findall(command):
+        longer = f"{lines[-1]} {word}".lstrip()
+        # Two columns for what continues it.
+        if lines[-1] and len(longer) > room - 2 and len(command) > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    for index, line in enumerate(lines):
+        before = head if index == 0 else " " * len(head)
+        yield Text.assemble((before, "dim"), text(line if line is lines[-1] else f"{line} \\", "cyan"))
+
+
 def _fitted(console: Console, lines: Iterator[Text], width: int) -> list[Text]:
-    """Wraps lines that are too long, except commands, so that these can be copied."""
+    """Wraps lines that are too long."""
     return [part for line in lines for part in line.wrap(console, width, overflow="fold")]
 
 
