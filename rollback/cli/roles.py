@@ -33,5 +33,5 @@ def role_named(error: RollbackError, verb: str, settings: Settings, caller: Acto
     if verb in _OF_A_RECORD and settings.acts_as(caller.role, ROLLBACK):
         return
     role = taking(settings, needed, caller)
-    again = f"You are {caller}; `rollback {verb}` needs {role.under}."
+    again = f"You are {caller}; `rollback {verb}` needs the {needed} role: {role.under}."
     error.next = f"{role.login}\n{again}" if role.login else again
