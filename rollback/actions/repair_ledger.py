@@ -144,8 +144,8 @@ def _quarantines(entry: Entry, reason: str) -> Sequence[Quarantine]:
         Quarantine(
             service=quarantine.partition("#")[0],
             version=quarantine.partition("#")[2],
-            # A person's quarantine is in the entry; one of a rollback is lost with its record.
-            reason=entry.status if entry.kind == "quarantine" else f"{MENDED}{reason}",
+            # A person's reason, also that of a freeze, is in the entry; a rollback's is lost with its record.
+            reason=f"{MENDED}{reason}" if entry.kind == "rollback" else entry.status,
             by=entry.by,
             at=entry.at,
             rollback_id=entry.id if entry.kind == "rollback" else "",

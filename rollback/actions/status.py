@@ -33,7 +33,7 @@ from rollback.model.release import (
 )
 from rollback.model.situation import FunctionStatus, RecordSeen, Service, Situation, State
 from rollback.model.taking import taking
-from rollback.targets.aliases.recorded import Recorded, recorded
+from rollback.targets.aliases.recorded import LostRecord, Recorded, recorded
 
 # Up to this many functions GetAlias, which alone shows weights, is fast enough at 15 calls a second.
 EXACT_UP_TO = 100
@@ -178,7 +178,8 @@ def _assembled(
             environment=settings.environment,
             person=session.caller.person,
             ledger=State.LEDGER_BEHIND if session.watch and session.watch.behind else State.HEALTHY,
-            damaged=(*around.damaged, *session.ledger.notices),
+            damaged=(*(() if around.lost else around.damaged), *session.ledger.notices),
+            lost=tuple(around.damaged) if around.lost else (),
             trail=session.watch.unreadable if session.watch else "",
             frozen=frozen,
             leases=held,
@@ -243,25 +244,27 @@ def apart(session: Session, timeline: Timeline) -> Mapping[str, str]:
     return _recorded(session, timeline)[0].apart(session.settings.catalogue(), timeline.all_deployed)
 
 
-def _recorded(session: Session, timeline: Timeline) -> tuple[Recorded, list[str]]:
-    """What is recorded of the functions, and texts about what could not be read."""
+def _recorded(session: Session, timeline: Timeline) -> tuple[Recorded, list[str], bool]:
+    """What is recorded of the functions, texts about what could not be read, and whether that is a lost record."""
     catalogue = session.settings.catalogue()
     try:
-        return recorded(session.ledger, timeline, catalogue, catalogue), []
+        return recorded(session.ledger, timeline, catalogue, catalogue), [], False
     except Newer:
         raise
     except RollbackError as error:
-        return recorded(session.ledger, timeline, catalogue, catalogue, damaged=True), [error.what]
+        found = recorded(session.ledger, timeline, catalogue, catalogue, damaged=True)
+        return found, [error.what], isinstance(error, LostRecord)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Around:
-    """What the ledger has. `over` says which leases could not be read; `journals` are the emergencies that it lacks."""
+    """What the ledger has. `lost`: what is `damaged` is a lost record. `over` says which leases could not be read; `journals` are the emergencies that it lacks."""
 
     bars: list[Bar]
     previous: Mapping[str, str | None]
     last: Recorded
     damaged: list[str]
+    lost: bool
     recent: list[Record]
     holders: Mapping[str, Mapping[str, Any]]
     over: tuple[str, ...]
@@ -270,7 +273,7 @@ class _Around:
 
 def _around(session: Session, timeline: Timeline) -> _Around:
     over: list[str] = []
-    last, damaged = _recorded(session, timeline)
+    last, damaged, lost = _recorded(session, timeline)
     bars = session.ledger.bars(readable=True)
     holders = session.leases.holders(over)
     return _Around(
@@ -280,6 +283,7 @@ def _around(session: Session, timeline: Timeline) -> _Around:
         },
         last=last,
         damaged=damaged,
+        lost=lost,
         recent=[item for item in session.ledger.history(_RECENT) if isinstance(item, Record)],
         holders=holders,
         over=tuple(over),

@@ -14,8 +14,8 @@ from rollback.model.guarding import not_its_own
 from rollback.model.record import SCHEMA, Record, Status
 from rollback.model.release import DRILL, OPENED, Entry, entry_hash
 
-# The prefix of a restored quarantine's reason, if its record was lost.
-MENDED = "put back from the archive: "
+# The prefix of a restored quarantine's reason, if its record was lost; and the one that earlier versions wrote.
+MENDED, _MENDED_BEFORE = "restored from the archive: ", "put back from the archive: "
 
 
 @dataclass(kw_only=True, slots=True)
@@ -153,4 +153,4 @@ def quarantine_findings(chain: Chain, items: Sequence[Item]) -> Iterator[Finding
 
 def _was_mended(item: Item) -> bool:
     """Whether a quarantine was restored by `rollback ledger mend` without its lost reason."""
-    return str(item.get("reason", "")).startswith(MENDED)
+    return str(item.get("reason", "")).startswith((MENDED, _MENDED_BEFORE))

@@ -31,6 +31,11 @@ from rollback.model.situation import (
 
 # For how many seconds after a release a manual change to older versions counts as a started rollback.
 _FRESH = 24 * 3600.0
+# About a record that is missing.
+_LOST = (
+    "If the table was deleted or restored: `ledger mend` restores the timeline, the releases and the quarantines, "
+    "but the archive has no records of rollbacks."
+)
 # The commands for these states need the lease.
 _LOCKING = (
     State.APPROVED,
@@ -138,12 +143,28 @@ def _ledger(situation: Situation) -> Iterator[Advice]:
             what=f"The ledger was changed by something else than this command: {situation.damaged[0]}",
             steps=(audit,),
         )
+    elif situation.lost:
+        again = _deployed_everywhere(situation)
+        yield Advice(
+            state=State.LEDGER_TAMPERED,
+            what=f"{situation.lost[0]} {_LOST}",
+            steps=(audit, *([_record(situation, again)] if again is not None else [])),
+        )
     elif situation.trail:
         yield Advice(
             state=State.TRAIL_UNREADABLE,
             what=f"The ledger's archive cannot be read: {situation.trail}",
             steps=(audit,),
         )
+
+
+def _deployed_everywhere(situation: Situation) -> ReleaseSeen | None:
+    """The release that every service is at, by the ledger and without drift, if it can be recorded again."""
+    if situation.leases or any(one.drifted for service in situation.services for one in service.functions):
+        return None
+    at = {service.deployed for service in situation.services}
+    bad = {version for _, version in situation.bad}
+    return next((one for one in situation.releases if {one.version} == at - bad and one.commit), None)
 
 
 def _records(situation: Situation) -> Iterator[Advice]:
@@ -247,7 +268,12 @@ def _services(situation: Situation) -> Iterator[Advice]:
     # Recording a release needs the leases of all its parts.
     steps = [*([_record(situation, keep)] if keep and not situation.leases else []), *back]
     drifted = any(one.drifted for service in situation.services for one in service.functions)
-    if not drifted and not busy and not situation.damaged and (take := ready(situation.records)):
+    if (
+        not drifted
+        and not busy
+        and not (situation.damaged or situation.lost)
+        and (take := ready(situation.records))
+    ):
         steps.insert(0, take)
     # The drift may be the emergency's: to record that comes before a rollback, which might go back to the bad release.
     if drifted and not situation.leases:
@@ -471,8 +497,12 @@ def _back(
         ]
         if len(left) == sum(len(service.functions) for service in group):
             continue
-        drifted = situation.damaged or any(
-            service.deployed is None or any(one.drifted for one in service.functions) for service in group
+        drifted = (
+            situation.damaged
+            or situation.lost
+            or any(
+                service.deployed is None or any(one.drifted for one in service.functions) for service in group
+            )
         )
         steps.append(
             Step(

@@ -217,7 +217,7 @@ class Situation:
     `journals` are the files of emergencies on this machine that are not imported yet, oldest first.
 
     `ledger` is HEALTHY, or the state of a ledger that cannot be read. `damaged` are the parts of the
-    ledger that were changed by something else than this command, `trail` is why the archive cannot be read. `records` are those that wait, run,
+    ledger that were changed by something else than this command, `lost` names a missing record, `trail` is why the archive cannot be read. `records` are those that wait, run,
     or failed and were not superseded.
     """
 
@@ -225,6 +225,7 @@ class Situation:
     person: str = ""
     ledger: State = State.HEALTHY
     damaged: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     trail: str = ""
     frozen: Freeze | None = None
     leases: tuple[LeaseSeen, ...] = ()

@@ -59,5 +59,5 @@ def mend(env: Env, reason: Reason = "", json: Json = False) -> None:
         ui.next(
             f"pulumi up --stack {opened.settings.names.foundation_stack}  # protects the table again\n"
             f"rollback status --env {opened.name}\n"
-            f'rollback lambda --env {opened.name} --adopt-current --reason "…"  # only if a lost record moved aliases'
+            f'rollback lambda --env {opened.name} --adopt-current --to V --reason "…"  # the next rollback, if a lost record moved aliases'
         )

@@ -6,10 +6,10 @@ is read per function, from the newest record that wrote it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from rollback.core.errors import RollbackError
+from rollback.core.errors import RollbackError, UsageError
 from rollback.ledger.repository import Ledger
 from rollback.model.alias_moves import Move, deployed_versions, left_to_others, states
 from rollback.model.composite_plan import Piece, events_of, parts
@@ -34,6 +34,10 @@ class Recorded:
         return apart(self.releases, services, deployed)
 
 
+class LostRecord(UsageError):
+    """The timeline has the end of a rollback, but its record is missing, as after a loss of the table."""
+
+
 def recorded(
     ledger: Ledger,
     timeline: Timeline,
@@ -44,7 +48,7 @@ def recorded(
 ) -> Recorded:
     """What the newest records have about `functions`. `services` maps function names to services.
 
-    Raises `RollbackError` naming a damaged record. If `damaged` allows it, such a record is skipped, and
+    Raises `RollbackError` naming a damaged record (`LostRecord` if it is missing). If `damaged` allows it, such a record is skipped, and
     the releases of its services' functions are unknown.
     """
     wanted = set(functions)
@@ -62,8 +66,7 @@ def recorded(
             if damaged:
                 releases |= {name: UNKNOWN for name in about if name not in releases}
                 continue
-            then = "To ignore that record and start from the current aliases, use --adopt-current."
-            error.next = f"{error.next}\n{then}".strip()
+            error.next = "\n".join(filter(None, (error.next, *_without(error, ledger, timeline, services))))
             raise
         for name in about:
             if name in written:
@@ -75,6 +78,24 @@ def recorded(
                 releases[name] = release if same else UNKNOWN
         wanted -= found.keys() & releases.keys()
     return Recorded(states=found, releases=releases)
+
+
+def _without(
+    error: RollbackError, ledger: Ledger, timeline: Timeline, services: Mapping[str, str]
+) -> Iterator[str]:
+    """The commands that do without a damaged record."""
+    env = ledger.environment
+    yield f'rollback lambda --env {env} --adopt-current --to V --reason "…"  # rolls back to the release V without that record'
+    if not isinstance(error, LostRecord):
+        return
+    deployed = {timeline.all_deployed.get(service) for service in services.values()}
+    entry = timeline.release_of(str(*deployed)) if len(deployed) == 1 else None
+    bad = {quarantine.version for quarantine in ledger.quarantines(readable=True)}
+    if entry is not None and entry.commit and entry.version not in bad:
+        yield (
+            f"rollback release record --env {env} --version {entry.version} --commit {entry.commit}  # under the "
+            "deployer role: or records that this release is deployed"
+        )
 
 
 def deployed_label(ledger: Ledger, timeline: Timeline, services: Mapping[str, str]) -> str:
@@ -99,7 +120,14 @@ def _written_by(
 ) -> tuple[Mapping[str, DeployedVersion], Mapping[str, tuple[str, Deployed]]]:
     """The aliases written by an entry's record, and function → (version, release) where known."""
     if entry.kind == "rollback":
-        opened = ledger.load(entry.id)
+        try:
+            opened = ledger.load(entry.id)
+        except UsageError as error:
+            raise LostRecord(
+                f"The record of rollback {entry.id} is missing, although the timeline has its end.",
+                code=error.code,
+                next=f"rollback audit --env {ledger.environment}  # names what is missing",
+            ) from error
         plan: Plan[Move]
         events: Iterable[Event] = opened.events
         if opened.record.kind == Kind.FULL:

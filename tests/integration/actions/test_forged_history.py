@@ -7,15 +7,18 @@ from typing import Any
 
 import pytest
 
+from rollback.actions import as_recorded
 from rollback.actions.audit import audit
-from rollback.actions.freeze import freeze
+from rollback.actions.freeze import freeze, unfreeze
 from rollback.actions.quarantine import lift, quarantine
 from rollback.actions.repair_ledger import mend
 from rollback.actions.status import overview
 from rollback.core.errors import Code, RollbackError
 from rollback.model.record import DeployedVersion, Status
 from rollback.model.release import manifest_hash
-from tests.doubles.world import ALICE, DAN, TABLE, Quiet, World
+from rollback.model.situation import State
+from tests.command_lines import parsed
+from tests.doubles.world import ALICE, DAN, TABLE, Quiet, World, create_table
 
 
 @pytest.fixture
@@ -168,3 +171,93 @@ def test_an_audit_after_a_mending_names_what_is_lost_and_not_what_was_mended(wor
     assert [line.partition(": ")[0] for line in named] == [f"ROLLBACK#{done.record.rollback_id} / METADATA"]
     put(world, "RELEASE#dev", "QUARANTINE#teams#v1.2.0", reason={"S": "nothing"})
     assert any("QUARANTINE#teams#v1.2.0" in line for line in findings(world))
+
+
+def table_lost(world: World) -> None:
+    """The table is deleted, declared again, and mended."""
+    world.dynamodb.delete_table(TableName=TABLE)
+    create_table(world.dynamodb)
+    mend(world.session(DAN), "table was deleted", Quiet())
+
+
+def test_a_mended_ledger_has_freezes_and_quarantines_with_their_reasons(world: World) -> None:
+    quarantine(world.session(ALICE), "v1.1.0", (), "it leaks")
+    freeze(world.session(ALICE), "looking into it")
+    unfreeze(world.session(ALICE), "it was nothing")
+    freeze(world.session(ALICE), "looking again")
+    before = world.session().ledger.bars()
+
+    table_lost(world)
+
+    assert findings(world) == []
+    assert world.session().ledger.bars() == before
+    put(world, "RELEASE#dev", "QUARANTINE#@environment#*", reason={"S": "nothing"})
+    assert any("QUARANTINE#@environment#*" in line for line in findings(world))
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_reason_that_is_lost_with_its_record_is_not_called_changed(world: World, earlier: bool) -> None:
+    world.begin()
+    table_lost(world)
+    if earlier:  # as earlier versions of this command mended
+        for service in ("teams", "roles"):
+            reason = "put back from the archive: table was deleted"
+            put(world, "RELEASE#dev", f"QUARANTINE#{service}#v1.2.0", reason={"S": reason})
+
+    assert not any("QUARANTINE" in line for line in findings(world))
+    reasons = {each.reason for each in world.session().ledger.quarantines()}
+    assert all(reason.endswith("archive: table was deleted") for reason in reasons)
+    assert any(reason.startswith("put back") for reason in reasons) is earlier
+
+
+def test_status_says_of_a_record_that_is_lost_with_its_table_that_it_is_missing(world: World) -> None:
+    done = world.begin()
+    assert done.record is not None
+    table_lost(world)
+
+    shown = overview(world.session())
+
+    lost = done.record.rollback_id
+    assert any(f"The record of rollback {lost} is missing" in warning for warning in shown.warnings)
+    assert not any("There is no rollback" in warning for warning in shown.warnings)
+    first = shown.advice[0]
+    assert first.state is State.LEDGER_TAMPERED
+    assert f"The record of rollback {lost} is missing" in first.what
+    assert "changed by something else" not in first.what
+
+
+def test_status_still_says_that_an_item_was_changed(world: World) -> None:
+    newest = world.timeline().newest
+    put(world, f"DEPLOYMENT#{newest.id}", "METADATA", functions={"N": "99"})
+
+    assert "changed by something else" in overview(world.session()).advice[0].what
+
+
+def test_without_a_lost_record_it_is_recorded_again_what_is_deployed(world: World) -> None:
+    world.begin()
+    table_lost(world)
+
+    with pytest.raises(RollbackError) as caught:
+        as_recorded.check(world.session())
+    lines = caught.value.next.splitlines()
+    for line in lines:
+        parsed(line)
+    assert any(" --adopt-current --to " in line and line.startswith("rollback lambda ") for line in lines)
+    (again,) = (line for line in lines if line.startswith("rollback release record "))
+    assert "--version v1.1.0" in again
+
+    world.record("v1.1.0")
+
+    assert all(each.ok for each in as_recorded.check(world.session()))
+
+
+def test_without_a_lost_record_a_rollback_goes_on_from_the_current_aliases(world: World) -> None:
+    world.begin()
+    table_lost(world)
+
+    with pytest.raises(RollbackError) as caught:
+        world.begin(to="v1.0.0")
+    assert " --adopt-current --to V " in caught.value.next
+    assert world.begin(to="v1.0.0", adopt_current=True).error is None
+
+    assert all(each.ok for each in as_recorded.check(world.session()))

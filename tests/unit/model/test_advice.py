@@ -183,6 +183,17 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
         State.LEDGER_TAMPERED,
         [AUDIT, ADOPT],
     ),
+    "record lost": (
+        {"lost": ("a record",), "releases": (ReleaseSeen(version="v1.1.0", commit="c" * 40, age=None),)},
+        State.LEDGER_TAMPERED,
+        [AUDIT, f"rollback release record --env dev --version v1.1.0 --commit {'c' * 40}"],
+    ),
+    "record lost, and an item changed": (
+        {"damaged": ("an item",), "lost": ("a record",)},
+        State.LEDGER_TAMPERED,
+        [AUDIT],
+    ),
+    "record lost, drift": ({"lost": ("a record",), **drift()}, State.LEDGER_TAMPERED, [AUDIT, ADOPT]),
     "trail unreadable": ({"trail": "denied"}, State.TRAIL_UNREADABLE, [AUDIT]),
     "no release": (
         {"services": tuple(replace(one, recorded=False) for one in services(None, None)["services"])},
