@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from rollback.actions import approval
 from rollback.actions.context import Session
-from rollback.config.naming import APPROVER, BREAK_GLASS
+from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER
 from rollback.core.errors import RollbackError, UsageError
 from rollback.ledger.audit_bucket import NotDeclared
 from rollback.ledger.schema import Newer
@@ -337,9 +337,8 @@ def without(session: Session, error: Unanswered) -> Advice:
     state = State.LEDGER_UNREACHABLE
     if error.how == GONE:
         state = _of_a_table_that_is_gone(session)
-    return without_ledger(
-        state, session.environment, str(taking(session.settings, BREAK_GLASS, session.caller))
-    )
+    roles = (str(taking(session.settings, role, session.caller)) for role in (BREAK_GLASS, DEPLOYER))
+    return without_ledger(state, session.environment, *roles)
 
 
 def _of_a_table_that_is_gone(session: Session) -> State:

@@ -219,9 +219,14 @@ class LedgerTable:
                 how = GONE
             if how is None:
                 raise
-            parts = {GONE: "The table does not exist.", THROTTLED: "The table is throttled."}
-            what = f"{parts.get(how, 'The table cannot be reached.')} {error.what}"
-            raise Unanswered(what, how, changed=error.changed, next=error.next) from error.__cause__
+            if (
+                how == GONE
+            ):  # AWS's words, that access is denied, or that a resource was not found, would mislead
+                what, then = f"The table {self.name} does not exist.", ""
+            else:
+                why = "is throttled" if how == THROTTLED else "cannot be reached"
+                what, then = f"The table {why}. {error.what}", error.next
+            raise Unanswered(what, how, changed=error.changed, next=then) from error.__cause__
 
     def _is_gone(self) -> bool:
         try:

@@ -57,9 +57,14 @@ class Step:
     by: str = ""
     barred: bool = False
 
+    @property
+    def beside(self) -> str:
+        """Who runs it, and what for; empty if neither is known."""
+        # A colon is already in the text of a role that is followed by how to take it.
+        return (", " if ":" in self.by else ": ").join(filter(None, (self.by, self.why)))
+
     def __str__(self) -> str:
-        beside = ", ".join(filter(None, (self.by, self.why)))
-        return f"{self.command}  # {beside}" if beside else self.command
+        return f"{self.command}  # {self.beside}" if self.beside else self.command
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +93,11 @@ class Advice:
 def advise(situation: Situation) -> tuple[Advice, ...]:
     """The states of an environment, the most urgent first, with what to type next; at least one."""
     if situation.ledger is not State.HEALTHY:
-        return (without_ledger(situation.ledger, situation.environment, situation.break_glass),)
+        return (
+            without_ledger(
+                situation.ledger, situation.environment, situation.break_glass, situation.deployer
+            ),
+        )
     found = [
         *_ledger(situation),
         *_records(situation),
@@ -106,17 +115,24 @@ def advise(situation: Situation) -> tuple[Advice, ...]:
     return tuple(found)
 
 
-def without_ledger(state: State, environment: str, break_glass: str = "") -> Advice:
-    """What to type if the ledger's table does not exist or is not available. `break_glass` as in `Situation`."""
-    up = Step(command=f"pulumi up --stack {environment}-{FOUNDATION}", why="creates it")
+def without_ledger(state: State, environment: str, break_glass: str = "", deployer: str = "") -> Advice:
+    """What to type if the ledger's table does not exist or is not available. `break_glass` and `deployer` as in
+    `Situation`.
+
+    If releases were recorded, the emergency comes first: functions may be bad, and who is on call can do no other step.
+    """
+    up = Step(
+        command=f"pulumi up --stack {environment}-{FOUNDATION}", why="creates it", by="an administrator"
+    )
     relief = Step(
         command=f'rollback lambda --emergency --env {environment} --reason "…"',
-        why="workaround until then",
-        by=break_glass,
+        why="rolls back without the ledger, if functions are bad now",
+        by=break_glass or "under the break-glass role",
     )
     mend = Step(
         command=f'rollback ledger mend --env {environment} --reason "…"',
         why="restores entries and releases from the archive",
+        by=deployer or "under the deployer role",
     )
     again = Step(command=f"rollback status --env {environment}", why="when AWS is available again")
     what, steps = {
@@ -127,9 +143,9 @@ def without_ledger(state: State, environment: str, break_glass: str = "") -> Adv
         ),
         State.LEDGER_LOST: (
             "The ledger's table was deleted, but its archive exists: restore the table to a point in time, or create an empty one.",
-            (up, mend, relief),
+            (relief, up, mend),
         ),
-        State.LEDGER_BEHIND: ("The ledger's table has lost entries that the archive has.", (mend, relief)),
+        State.LEDGER_BEHIND: ("The ledger's table has lost entries that the archive has.", (relief, mend)),
     }.get(state, ("The ledger is not available.", (again, relief)))
     return Advice(state=state, what=what, steps=steps)
 

@@ -274,8 +274,7 @@ def advice_view(advice: Sequence[Advice]) -> Group:
         if each.steps or each.state is State.FROZEN:
             lines.append(hanging("→", text(each.what), "bold"))
         for index, step in enumerate(each.steps):
-            beside = ", ".join(filter(None, (step.by, step.why)))
-            lines.append(Command("next: " if index == 0 else "  or: ", step.command, beside))
+            lines.append(Command("next: " if index == 0 else "  or: ", step.command, step.beside))
     return Group(*lines)
 
 

@@ -69,7 +69,7 @@ def summary(reported: ReportedRecord) -> str:
     steps = for_record(reported.seen).steps
     lines += [
         "",
-        *(f"- Next: {code(step.command)} {escape(f'{step.by} {step.why}'.strip())}" for step in steps),
+        *(f"- Next: {code(step.command)} {escape(step.beside)}" for step in steps),
         "",
     ]
     return "\n".join(lines)

@@ -132,7 +132,7 @@ def _advice(advice: Advice) -> h.Element:
                 h.br,
                 "or: " if index else "Next: ",
                 h.code[clean(step.command)],
-                h.span(".soft")[f" {step.by} {step.why}"],
+                h.span(".soft")[f" {step.beside}"],
             ]
             for index, step in enumerate(advice.steps)
         ],

@@ -173,8 +173,8 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
     ),
     "standby, drift": ({**standby(approval=APPROVAL), **drift()}, State.DRIFT, [ADOPT]),
     "no ledger": ({"ledger": State.NO_LEDGER}, State.NO_LEDGER, [FOUNDATION, RELIEF]),
-    "ledger lost": ({"ledger": State.LEDGER_LOST}, State.LEDGER_LOST, [FOUNDATION, MEND, RELIEF]),
-    "ledger behind": ({"ledger": State.LEDGER_BEHIND}, State.LEDGER_BEHIND, [MEND, RELIEF]),
+    "ledger lost": ({"ledger": State.LEDGER_LOST}, State.LEDGER_LOST, [RELIEF, FOUNDATION, MEND]),
+    "ledger behind": ({"ledger": State.LEDGER_BEHIND}, State.LEDGER_BEHIND, [RELIEF, MEND]),
     "ledger away": ({"ledger": State.LEDGER_UNREACHABLE}, State.LEDGER_UNREACHABLE, [STATUS, RELIEF]),
     "ledger tampered": ({"damaged": ("an item",)}, State.LEDGER_TAMPERED, [AUDIT]),
     "ledger tampered, drift": ({"damaged": ("an item",), **drift()}, State.LEDGER_TAMPERED, [AUDIT, ADOPT]),
@@ -568,6 +568,7 @@ def test_without_a_ledger_the_role_that_may_bring_relief_is_named(state: State) 
 
     relief = [step for step in advice.steps if "--emergency" in step.command]
     assert all("acme-dev-break-glass-role" in step.by for step in relief)
+    assert all(step.by for step in without_ledger(state, "dev").steps)
     assert bool(relief) is (state is not State.NOT_DECLARED)
 
 

@@ -620,6 +620,24 @@ def test_why_a_ledger_does_not_answer_is_distinguished(
     assert not ask(night.world.session(OLGA).ledger.timeline).usable
 
 
+class DeniedBecauseGone(Down):
+    """A role with a condition on the table's keys is denied everything about a table that is gone."""
+
+    def describe_table(self, **_: Any) -> Any:
+        raise NO_TABLE
+
+
+def test_of_a_table_that_is_gone_it_is_not_said_that_access_was_denied(night: Night) -> None:
+    night.world.dynamodb = DeniedBecauseGone(error_of("AccessDeniedException"))
+
+    with pytest.raises(Unanswered, match=f"{TABLE} does not exist") as raised:
+        night.world.timeline().newest  # noqa: B018 - reads it
+
+    assert raised.value.how == GONE
+    assert "enied" not in raised.value.what
+    assert "role" not in raised.value.next
+
+
 def test_a_ledger_that_may_not_be_read_is_no_ledger_that_does_not_answer(night: Night) -> None:
     night.ledger_gone(error_of("AccessDeniedException"))
 
