@@ -66,7 +66,7 @@ def gather(session: Session, limit: int, *, detailed: int = DETAILED) -> ReportD
     try:
         now = overview(session)
     except RollbackError as error:
-        notices.append(f"What is deployed could not be read: {error.what} {error.next}".strip())
+        notices.append(f"What is deployed could not be read: {error.notice}")
     happened = past(session, limit)
     notices += traffic.of(session).lines
     notices += [*happened.notices, *(error.what for error in happened.broken)]

@@ -168,6 +168,11 @@ class RollbackError(Exception):
         self.next = next
         self.result: Any = None
 
+    @property
+    def notice(self) -> str:
+        """`what`, and `next` if it has one line: a notice is one line of a screen, and of a log."""
+        return self.what if "\n" in self.next else f"{self.what} {self.next}".strip()
+
 
 class UsageError(RollbackError):
     """Wrong usage or configuration, found before anything was changed."""

@@ -102,7 +102,7 @@ class LedgerWatch:
         if self.strict:
             raise error
         self.behind = True
-        self.notices.append(f"{error.what} {error.next}")
+        self.notices.append(f"{error.notice} `rollback ledger mend` restores the entries.")
 
     def _beyond(self, newest: Entry | None) -> int | None:
         """The number of a later entry in the archive; None if there is none or it is unknown."""

@@ -68,4 +68,4 @@ def keep_all(archive: Archive, missing: Iterator[Entry], released: Callable[[str
 
 
 def _notice(what: str, error: RollbackError) -> str:
-    return f"The archive lacks {what}: {error.what} {error.next}".strip()
+    return f"The archive lacks {what}: {error.notice}"

@@ -687,6 +687,8 @@ def test_what_is_only_shown_is_shown_and_reported(night: Night) -> None:
     assert session.ledger.timeline().newest.seq == 2
     (alarm,) = session.alarms
     assert "was restored to a point in time" in alarm
+    assert "\n" not in alarm
+    assert "rollback ledger mend" in alarm
 
 
 @pytest.mark.parametrize("trouble", ["unreachable", "undeclared"])
