@@ -11,7 +11,7 @@ import pytest
 
 from rollback.actions.as_recorded import check
 from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.quarantine import lift, quarantine
+from rollback.actions.quarantine import covering, lift, quarantine
 from rollback.actions.record_release import Commits, record
 from rollback.actions.run import new_record
 from rollback.config.naming import SESSION_HOURS
@@ -652,6 +652,16 @@ def test_a_quarantined_version_is_not_recorded(world: World) -> None:
 
     with pytest.raises(Refused, match="is quarantined"):
         world.record("v1.2.0")
+
+
+def test_code_of_a_quarantined_release_is_recorded_under_another_name(world: World) -> None:
+    """What is deployed has to be known. Whether a commit may be deployed is asked before it is deployed."""
+    world.story()
+    world.begin()
+    world.release("v1.3.0")
+
+    assert world.record("v1.3.0").release.commit == SHA
+    assert {each.version for each in covering(world.session(), SHA)} == {"v1.2.0"}
 
 
 def test_an_alias_that_moves_while_it_is_recorded_is_read_again(world: World) -> None:
