@@ -9,7 +9,7 @@ It is longer than 400 lines: one place decides which of all states is the most u
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rollback.config.naming import FOUNDATION
@@ -378,12 +378,12 @@ def _at(service: ServiceSeen) -> set[str]:
 def _drift(wrong: Sequence[ServiceSeen], situation: Situation) -> tuple[State, str]:
     """The common state of the wrong services, and a sentence."""
     drifted = [(service, one) for service in wrong for one in service.functions if one.drifted]
-    bad = {
-        release
+    at_bad = [
+        (one, release)
         for service, one in drifted
         for release in one.releases
         if (service.name, release) in situation.bad
-    }
+    ]
     names = some([one.name for _, one in drifted])
     if not drifted:
         unknown = [service.name for service in wrong if service.deployed is None]
@@ -394,19 +394,25 @@ def _drift(wrong: Sequence[ServiceSeen], situation: Situation) -> tuple[State, s
             State.QUARANTINED,
             f"{some([s.name for s in wrong])}: {', '.join(at)} is deployed, but quarantined.",
         )
-    if bad:
-        return (
-            State.DRIFT_TO_QUARANTINED,
-            f"{', '.join(sorted(bad))} is deployed, but quarantined or failed in verification: {names}.",
-        )
+    if at_bad:
+        bad = ", ".join(sorted({release for _, release in at_bad}))
+        there = list(dict.fromkeys(one.name for one, _ in at_bad))
+        what = f"{_how_many(there, situation)} at {bad}, which is quarantined or failed in verification: {some(there)}."
+        return State.DRIFT_TO_QUARANTINED, what
     at = sorted({release for _, one in drifted for release in one.releases})
     if at and all(one.releases for _, one in drifted):
         return (
             State.DRIFT_TO_RECORDED,
-            f"{', '.join(at)} is deployed, which is not the release that was recorded last: {names}.",
+            f"{_how_many(drifted, situation)} at {', '.join(at)}, which is not what was recorded last: {names}.",
         )
     what = f"The deployed versions are not in any recorded release: {names}. To keep them, record them (rollback release record)."
     return State.DRIFT, what
+
+
+def _how_many(these: Sequence[object], situation: Situation) -> str:
+    """`1 of 42 functions is`"""
+    total = sum(len(service.functions) for service in situation.services)
+    return f"{len(these)} of {total} functions {'is' if len(these) == 1 else 'are'}"
 
 
 def _keep(situation: Situation) -> ReleaseSeen | None:
@@ -438,7 +444,7 @@ def _record(situation: Situation, release: ReleaseSeen) -> Step:
 
 
 def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
-    """The possible rollbacks: to what was recorded last, and, if that may be the bad release, to
+    """The possible rollbacks: to what the ledger has as deployed, and, if that may be the bad release, to
     the one before it, as without drift.
 
     If somebody has manually started to go back from a new release, the older one comes first: the newest one
@@ -449,8 +455,10 @@ def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
     if not drifted or moved & situation.bad:
         return _back(situation, wrong)
     ages = {release.version: release.age for release in situation.releases}
-    ago = _ago([ages.get(service.good or "") for service in drifted])
-    to_last = _back(situation, wrong, f"to roll back to {{}}, which was recorded last{ago}")
+    to_last: list[Step] = []
+    for good in dict.fromkeys(service.good for service in wrong):
+        same = [service for service in wrong if service.good == good]
+        to_last += _back(situation, same, _to(same, ages))
     suspect = {service.deployed for service in drifted if service.good == service.deployed}
     before = [
         replace(service, good=service.older, lacking=service.older_lacking)
@@ -480,16 +488,22 @@ def _begun(service: ServiceSeen, age: float | None) -> bool:
     return new and all(service.older in one.releases for one in by_hand)
 
 
-def _ago(ages: Sequence[float | None]) -> str:
-    """How long ago the newest of them was, with a comma before; empty if unknown."""
-    known = [age for age in ages if age is not None]
-    if not known:
-        return ""
-    minutes = min(known) / 60
+def _to(same: Sequence[ServiceSeen], ages: Mapping[str, float | None]) -> str:
+    """What a rollback of services with the `same` good release is for. `ages` maps releases to seconds since they
+    were recorded; since when one is deployed is not known, because a rollback may have gone back to it.
+    """
+    deployed = ", which the ledger has as deployed" if all(one.good == one.deployed for one in same) else ""
+    age = ages.get(same[0].good or "")
+    return f"to roll back to {{}}{deployed}{f' (recorded {_ago(age)})' if age is not None else ''}"
+
+
+def _ago(age: float) -> str:
+    """How long ago that many seconds are."""
+    minutes = age / 60
     for size, unit in ((1440, "days"), (60, "hours")):
         if minutes >= 2 * size:
-            return f", {minutes / size:.0f} {unit} ago"
-    return f", {minutes:.0f} min ago"
+            return f"{minutes / size:.0f} {unit} ago"
+    return f"{minutes:.0f} min ago"
 
 
 def _back(

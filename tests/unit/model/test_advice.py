@@ -450,10 +450,10 @@ FINDINGS = {
 @pytest.mark.parametrize(
     ("age", "words"),
     [
-        (None, "last"),
-        (720.0, "last, 12 min ago"),
-        (10_800.0, "last, 3 hours ago"),
-        (1e6, "last, 12 days ago"),
+        (None, "v1.1.0, which the ledger has as deployed"),
+        (720.0, "deployed (recorded 12 min ago)"),
+        (10_800.0, "deployed (recorded 3 hours ago)"),
+        (1e6, "deployed (recorded 12 days ago)"),
     ],
 )
 def test_in_a_drift_it_is_shown_how_old_the_recorded_release_is(age: float | None, words: str) -> None:
@@ -462,6 +462,52 @@ def test_in_a_drift_it_is_shown_how_old_the_recorded_release_is(age: float | Non
     (found,) = advise(situation(**drift(), releases=releases))
 
     assert found.steps[0].why.endswith(words)
+
+
+@pytest.mark.parametrize("good", ["v1.1.0", "v1.0.0"])
+def test_in_a_drift_only_a_release_that_the_ledger_has_as_deployed_is_said_to_be(good: str) -> None:
+    """A rollback to it was recorded last, or nothing: the release itself may be older than others."""
+    (found,) = advise(situation(**drift(good=good)))
+
+    (step,) = found.steps
+    assert f" {good}" in step.why
+    assert ("as deployed" in step.why) is (good == "v1.1.0")
+    assert "last" not in step.why
+
+
+def test_of_several_releases_each_has_its_own_age() -> None:
+    """Two services at different releases, of different age."""
+    teams, roles = (
+        replace(service, deployed=version, good=version)
+        for service, version in zip(drift()["services"], ("v1.1.0", "v1.0.0"), strict=True)
+    )
+    releases = tuple(
+        replace(release, age=age) for release, age in zip(RELEASES, (60.0, 120.0, 180.0), strict=True)
+    )
+
+    (found,) = advise(situation(services=(teams, roles), releases=releases))
+
+    assert [step.why.partition("(")[2] for step in found.steps] == [
+        "recorded 2 min ago)",
+        "recorded 3 min ago)",
+    ]
+
+
+@pytest.mark.parametrize("quarantined", [False, True])
+@pytest.mark.parametrize(
+    ("moved", "words"), [(1, "1 of 2 functions is at v1.0.0, "), (2, "2 of 2 functions are at v1.0.0, ")]
+)
+def test_a_drift_says_how_many_functions_it_is(moved: int, words: str, *, quarantined: bool) -> None:
+    drifted, still = drift("v1.0.0")["services"], services()["services"]
+
+    (found,) = advise(
+        situation(
+            services=(*drifted[:moved], *still[moved:]), bad=bad("v1.0.0") if quarantined else frozenset()
+        )
+    )
+
+    assert found.state is (State.DRIFT_TO_QUARANTINED if quarantined else State.DRIFT_TO_RECORDED)
+    assert found.what.startswith(words)
 
 
 def situation(**changed: Any) -> Situation:
