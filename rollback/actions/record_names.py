@@ -10,9 +10,8 @@ from ulid import ULID
 from rollback.actions.context import Session
 from rollback.config.naming import APPROVER
 from rollback.core.errors import Code, UsageError
-from rollback.model.drill import is_of_drill
 from rollback.model.record import now_iso
-from rollback.model.release import OPENED, RECORDS, Entry, Timeline
+from rollback.model.release import OPENED, RECORDS, Entry, Timeline, is_of_drill
 
 LAST = "last"
 # In characters: six give an id's time to a quarter of an hour.

@@ -14,7 +14,7 @@ from rollback.actions.context import Session
 from rollback.actions.emergency.journal import folder, found, identifier, reminder
 from rollback.actions.recovery_options import NoWayBack, RecoveryOption, no_way_back, recovery_options
 from rollback.aws.functions import observe, observe_alias, strangers
-from rollback.config.naming import BREAK_GLASS, DEPLOYER
+from rollback.config.naming import BREAK_GLASS, DEPLOYER, DRILL
 from rollback.core.errors import RollbackError
 from rollback.integrations import git
 from rollback.ledger.health import protections
@@ -189,6 +189,8 @@ def _assembled(
             bad=bad,
             break_glass=str(taking(settings, BREAK_GLASS, session.caller)),
             deployer=str(taking(settings, DEPLOYER, session.caller)),
+            driller=str(taking(settings, DRILL, session.caller)),
+            drills=settings.drills,
             journals=tuple(map(str, around.journals)),
         )
     )

@@ -18,13 +18,14 @@ from rollback.actions.ports import Ui
 from rollback.actions.status import Overview, overview
 from rollback.config.naming import ROLLBACK
 from rollback.core.canonical import canonical
-from rollback.core.errors import Code, Refused, Reverted, RollbackError, UsageError
+from rollback.core.errors import Code, Refused, Reverted, RollbackError, StoppedAtOnce, UsageError
 from rollback.drill.cli_driver import CliDriver, Stopwatch
 from rollback.drill.registry import KNOWN
 from rollback.drill.roles import Roles
 from rollback.drill.scenario import DrillContext, Scenario
 from rollback.drill.temp_clone import scratch
 from rollback.ledger.lease import LeaseHeld
+from rollback.model.advice import restoring
 from rollback.model.drill import AUTOMATIC, NONE, Drill, budget, guarded_service
 from rollback.model.release import DRILL
 from rollback.targets.table import steps
@@ -124,10 +125,11 @@ class DrillRunner:
             before = acting.look()
             drill = self._drill(identifier, scenario, canonical(before), stage.fault)
             drill_store.begin(self.session.ledger, drill)
-            why = self._rehearsed(drill, acting)
-            watch = replace(stage.driver.watch, rollbacks=list(stage.driver.watch.rollbacks))
-            self._restored(drill, acting, stage.driver)
-            return self._ended(drill, watch, why)
+            with _named(drill):
+                why = self._rehearsed(drill, acting)
+                watch = replace(stage.driver.watch, rollbacks=list(stage.driver.watch.rollbacks))
+                self._restored(drill, acting, stage.driver)
+                return self._ended(drill, watch, why)
 
     def _rehearsed(self, drill: Drill, acting: Scenario) -> str:
         """Runs a drill; returns the error, if any."""
@@ -152,14 +154,14 @@ class DrillRunner:
                 f"What was deployed before drill {drill.drill_id} could not be restored: {error.what}",
                 code=Code.DRILL_NOT_RESTORED,
                 changed=f"The drill started at {drill.began_at}; rollback status --env {drill.environment} shows what is deployed.",
-                next=f"rollback drill --env {drill.environment} --scenario {drill.scenario}  # restores it first",
+                next=_restoring(drill),
             ) from error
 
     def _clean_up(self, drill: Drill) -> None:
         self.ui.notice(
             f"Drill {drill.drill_id} ({drill.scenario}) was interrupted: restoring what was deployed before it."
         )
-        with self._staged(NONE) as stage:
+        with self._staged(NONE) as stage, _named(drill):
             self._restored(drill, KNOWN[drill.scenario].on(stage), stage.driver)
             self._ended(drill, Stopwatch(), "interrupted")
 
@@ -258,6 +260,24 @@ class DrillRunner:
 
 
 _WHY = 500
+
+
+@contextmanager
+def _named(drill: Drill) -> Iterator[None]:
+    """On a second Ctrl-C, names the drill that was stopped, and what restores what was deployed before it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StoppedAtOnce(
+            "Stopped at once.",
+            code=Code.ENDED,
+            changed=f"What was deployed before drill {drill.drill_id} has not been restored: its release, which is bad on purpose, may be deployed.",
+            next=_restoring(drill),
+        ) from None
+
+
+def _restoring(drill: Drill) -> str:
+    return f"{restoring(drill.environment, drill.scenario)}  # restores it first"
 
 
 def refuse_production(session: Session, *, read_only: bool) -> None:

@@ -17,7 +17,7 @@ from rollback.model.commands import Commands
 from rollback.model.grouping import some
 from rollback.model.kind import Kind
 from rollback.model.record import WAITING, Record, Status
-from rollback.model.release import Freeze
+from rollback.model.release import DRILL, Freeze, is_of_drill
 from rollback.model.situation import (
     LeaseSeen,
     Life,
@@ -98,10 +98,13 @@ def advise(situation: Situation) -> tuple[Advice, ...]:
                 situation.ledger, situation.environment, situation.break_glass, situation.deployer
             ),
         )
+    left = _left_by_drill(situation)
+    others = situation if left is None else _without_drill(situation)
     found = [
         *_ledger(situation),
-        *_records(situation),
-        *_leases(situation),
+        *([left] if left is not None else []),
+        *_records(others),
+        *_leases(others),
         *_services(situation),
         *_standbys(situation),
     ]
@@ -181,6 +184,71 @@ def _deployed_everywhere(situation: Situation) -> ReleaseSeen | None:
     at = {service.deployed for service in situation.services}
     bad = {version for _, version in situation.bad}
     return next((one for one in situation.releases if {one.version} == at - bad and one.commit), None)
+
+
+def _left_by_drill(situation: Situation) -> Advice | None:
+    """What to type if a drill was killed before it restored what was deployed: the next drill does that first.
+
+    None while a drill runs, or somebody else holds the lease that restoring needs: the holder comes first.
+    """
+    own = {
+        seen.record.rollback_id
+        for seen in situation.records
+        if _is_drills(seen.record) and seen.record.status in (Status.IN_PROGRESS, Status.FAILED)
+    }
+    for lease in situation.leases:
+        running = lease.life is Life.RUNNING
+        if (running and lease.domain == DRILL) or (
+            lease.domain == "aliases" and (running or lease.owner not in own)
+        ):
+            return None
+    at = sorted({version for service in situation.services for version in _at_drills(service)})
+    # Where drills only plan, they leave nothing but a lease.
+    leases = [lease for lease in situation.leases if lease.domain == DRILL and situation.drills]
+    env, abort = situation.environment, list[Step]()
+    if at:
+        what = f"A drill was interrupted: its release {some(at)}, which is bad on purpose, is deployed."
+    elif own:
+        what = "A drill was interrupted, and has not restored what was deployed before it."
+    elif leases:
+        what = "A drill was interrupted, and may not have restored what was deployed before it."
+        abort = [
+            Step(command=f"rollback abort {lease.owner} --env {env}", why="only releases its lease")
+            for lease in leases
+        ]
+    else:
+        return None
+    again = Step(
+        command=restoring(env), why="restores it, then drills again", by=situation.driller, barred=True
+    )
+    return Advice(state=State.INTERRUPTED, what=what, steps=(again, *abort))
+
+
+def restoring(environment: str, scenario: str = "code") -> str:
+    """The command that restores what a drill of any scenario has left: each drill begins with that."""
+    return f"rollback drill --env {environment} --scenario {scenario}"
+
+
+def _without_drill(situation: Situation) -> Situation:
+    """Without what the next drill ends: the lease and the rollbacks of the one that was interrupted."""
+    own = {seen.record.rollback_id for seen in situation.records if _is_drills(seen.record)}
+    return replace(
+        situation,
+        leases=tuple(one for one in situation.leases if one.domain != DRILL and one.owner not in own),
+        records=tuple(seen for seen in situation.records if seen.record.rollback_id not in own),
+    )
+
+
+def _is_drills(record: Record) -> bool:
+    """Whether a rollback is a drill's own (`Drill.reason`)."""
+    version = record.from_version
+    return is_of_drill(version) and record.reason.startswith(f"{version.replace('-', ' ', 1)}: ")
+
+
+def _at_drills(service: ServiceSeen) -> set[str]:
+    """The releases of drills that are deployed of a service or one of its functions, according to the ledger."""
+    at = {service.deployed, *(one.release for one in service.functions)}
+    return {version for version in at if version and is_of_drill(version)}
 
 
 def _records(situation: Situation) -> Iterator[Advice]:
@@ -311,7 +379,7 @@ def _services(situation: Situation) -> Iterator[Advice]:
 def _nothing_older(situation: Situation, wrong: Sequence[ServiceSeen], what: str) -> Advice:
     """No release can be rolled back to: the reasons, and the possible exception."""
     names = {service.name for service in wrong}
-    bad = [release.version for release in situation.releases]
+    bad = [release.version for release in situation.releases if not is_of_drill(release.version)]
     bad = [version for version in bad if any((name, version) in situation.bad for name in names)]
     why = [
         *([f"{some(bad)}: quarantined, or failed in verification"] if bad else []),
@@ -365,8 +433,10 @@ def _wrong(service: ServiceSeen, situation: Situation) -> bool:
 
 
 def _bad_at(service: ServiceSeen, situation: Situation) -> set[str]:
-    """The bad releases that are deployed of a service or one of its functions, according to the ledger."""
-    at = {service.deployed, *(one.release for one in service.functions)}
+    """The bad releases that are deployed of a service or one of its functions, according to the ledger; without those
+    of drills, which drills restore.
+    """
+    at = {service.deployed, *(one.release for one in service.functions)} - _at_drills(service)
     return {version for version in at if version and (service.name, version) in situation.bad}
 
 
@@ -731,8 +801,8 @@ def _resume(do: Commands, why: str) -> Step:
 
 
 def _undo(seen: RecordSeen, do: Commands) -> tuple[Step, ...]:
-    """The undo, if there is one."""
-    if not seen.way_back:
+    """The undo, if there is one; not to what a drill made bad."""
+    if not seen.way_back or is_of_drill(seen.record.from_version):
         return ()
     record = seen.record
     pruned = record.kind == Kind.PRUNE

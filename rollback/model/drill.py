@@ -6,7 +6,6 @@ end is an entry of the timeline, whose hash covers the whole drill.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,8 +31,6 @@ SCENARIOS = (CODE, CONFIGURATION, INFRASTRUCTURE, FULL, TABLE, AUTOMATIC)
 NONE, FAILING, THROTTLED, KILLED = "none", "failing", "throttled", "killed"
 FAULTS = (NONE, FAILING, THROTTLED, KILLED)
 PREFIX = "DRILL#"
-# The ids of drills are ULIDs.
-_RELEASE = re.compile(r"drill-[0-9A-HJKMNP-TV-Z]{26}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +63,7 @@ class Drill:
 
     @property
     def release(self) -> str:
-        """The version of the drill's bad release."""
+        """The version of the drill's bad release (`release.is_of_drill`)."""
         return f"drill-{self.drill_id}"
 
     @property
@@ -89,11 +86,6 @@ class Drill:
             rollbacks=tuple(rollbacks),
             why=why,
         )
-
-
-def is_of_drill(version: str) -> bool:
-    """Whether a release was made by a drill (`Drill.release`), so that it is not evidence of an incident."""
-    return bool(_RELEASE.fullmatch(version))
 
 
 def offered(settings: Settings) -> tuple[str, ...]:

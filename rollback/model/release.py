@@ -11,7 +11,7 @@ It is longer than 400 lines: entries, and all decisions from entries, belong tog
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -50,6 +50,8 @@ OPENED = "opened"
 RECORDS = (OPENED, "rollback")
 # The kind of an entry for a drill's end.
 DRILL = "drill"
+# The release of a drill, whose id is a ULID.
+_OF_DRILL = re.compile(r"drill-[0-9A-HJKMNP-TV-Z]{26}")
 # In characters. A standard parameter has at most 4 KB; a record's head has two labels.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html
 _LABEL = 2000
@@ -240,6 +242,15 @@ class Timeline:
         return next((entry for entry in self if entry.is_release and entry.version == version), None)
 
 
+def is_of_drill(version: str) -> bool:
+    """Whether a release was made by a drill: it is bad on purpose, and not evidence of an incident."""
+    return bool(_OF_DRILL.fullmatch(version))
+
+
+def _is_bad(service: str, version: str, quarantined: Collection[tuple[str, str]]) -> bool:
+    return is_of_drill(version) or (service, version) in quarantined
+
+
 def previous(
     timeline: Timeline,
     services: Sequence[str],
@@ -249,7 +260,7 @@ def previous(
 ) -> dict[str, str]:
     """Service → the newest release recorded before the deployed one.
 
-    Quarantined releases and the deployed one are skipped. Raises `Refused` naming the services
+    Quarantined releases, those of drills and the deployed one are skipped. Raises `Refused` naming the services
     without one, or, unless `allow_below`, with one below a floor (`floors`).
     """
     deployed = timeline.all_deployed
@@ -266,7 +277,7 @@ def previous(
                 continue
             if entry.version == deployed.get(service):
                 reached.add(service)
-            elif service in reached and (service, entry.version) not in quarantines:
+            elif service in reached and not _is_bad(service, entry.version, quarantines):
                 found[service] = entry.version
     missing = [service for service in services if service not in found]
     if missing:
@@ -291,7 +302,7 @@ def previous(
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Past:
     """The recorded releases: `good` maps a service to the newest release, not newer than the deployed one, that is neither
-    quarantined, nor failed in verification, nor below a floor (services without one are missing). `releases` are the newest entries of
+    quarantined, nor a drill's, nor failed in verification, nor below a floor (services without one are missing). `releases` are the newest entries of
     each release, `bad` those that are not good, as (service, version). `below` maps a service for which only a
     floor prevents a good release to that release and the floor. `older` maps a service to the next good release
     before its `good` one, if it is in `releases`.
@@ -335,7 +346,9 @@ def past(
         if not entry.is_release:
             continue
         releases.setdefault(entry.version, entry)
-        for service in set(entry.services).intersection(services):
+        concerned = set(entry.services).intersection(services)
+        bad |= {(service, entry.version) for service in concerned if is_of_drill(entry.version)}
+        for service in concerned:
             # An adopted release is older, unless it was deployed when adopted.
             here = entry.stands.get(service) == entry.version
             if entry.version == deployed.get(service) or (here and service not in deployed):

@@ -212,7 +212,8 @@ class ReleaseSeen:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Situation:
     """An environment, as far as what to type next depends on it. `person` is the caller. `releases` are newest first; `bad` are
-    those that are quarantined or failed in verification, as (service, release).
+    those that are quarantined, a drill's, or failed in verification, as (service, release). `driller`: as text, how the
+    caller gets the drill role. `drills`: whether drills may change anything there.
 
     `journals` are the files of emergencies on this machine that are not imported yet, oldest first.
 
@@ -235,6 +236,8 @@ class Situation:
     bad: frozenset[tuple[str, str]] = frozenset()
     break_glass: str = ""
     deployer: str = ""
+    driller: str = ""
+    drills: bool = True
     journals: tuple[str, ...] = ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollback.config.model import Settings
-from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, ROLLBACK
+from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, ROLLBACK
 from rollback.model.identity import Actor
 
 
@@ -33,6 +33,7 @@ def taking(settings: Settings, role: str, caller: Actor) -> Taking:
     takers = {
         DEPLOYER: people.deployers,
         ROLLBACK: people.on_call,
+        DRILL: people.on_call,
         APPROVER: people.approvers,
         BREAK_GLASS: people.break_glass,
     }[role]

@@ -19,7 +19,6 @@ from rich.text import Text
 from rollback.core import sanitize
 from rollback.core.errors import RollbackError
 from rollback.model.advice import Advice
-from rollback.model.drill import is_of_drill
 from rollback.model.grouping import some, together
 from rollback.model.messages import counted, resources
 from rollback.model.record import (
@@ -29,7 +28,7 @@ from rollback.model.record import (
     Record,
     Status,
 )
-from rollback.model.release import NOTHING
+from rollback.model.release import NOTHING, is_of_drill
 from rollback.model.resource_changes import SAME
 from rollback.model.situation import FunctionStatus, RecordSeen, Service, State
 from rollback.views.plan import common_prefix, plan_view

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,10 +16,13 @@ from boto3.dynamodb.types import TypeSerializer
 from rollback.actions import audit, drill_store
 from rollback.actions.history import past
 from rollback.actions.status import overview
-from rollback.core.errors import Code, Refused
-from rollback.drill.runner import refuse_unhealthy
+from rollback.core.errors import Code, Refused, RollbackError, StoppedAtOnce
+from rollback.drill import runner
+from rollback.drill.roles import Roles
+from rollback.drill.runner import DrillRequest, DrillRunner, refuse_unhealthy
 from rollback.ledger.drill_integrity import drill_findings
 from rollback.model.drill import BEGUN, CODE, Drill
+from rollback.model.situation import State
 from tests.coded import coded
 from tests.doubles.world import ALICE, TABLE, Quiet, World
 
@@ -123,3 +132,112 @@ def test_where_something_is_in_flight_nothing_is_made_bad(world: World) -> None:
 def test_without_a_release_there_is_nothing_to_go_back_to(world: World) -> None:
     with pytest.raises(Refused, match="no release is recorded", check=coded(Code.DRILL_REFUSED)):
         refuse_unhealthy(overview(world.session()))
+
+
+OF_DRILL = "drill-01M88G64H0GP9H62KJ3KXQN5FB"
+
+
+def test_where_a_drill_was_killed_status_names_the_line_that_restores(world: World) -> None:
+    world.story()
+    world.release(OF_DRILL)
+    world.record(OF_DRILL)
+    world.session().leases.take("drill", OF_DRILL)
+    world.clock.sleep(3600)
+
+    view = overview(world.session())
+
+    assert view.advice[0].commands == ("rollback drill --env dev --scenario code",)
+    assert view.advice[0].state is State.INTERRUPTED
+    assert len(view.advice) == 1
+    assert view.ways == ()
+
+
+def test_what_a_drill_made_bad_is_never_the_previous_release(world: World) -> None:
+    world.story()
+    for version in (OF_DRILL, "v1.3.0"):
+        world.release(version)
+        world.record(version)
+
+    view = overview(world.session())
+
+    assert {service.previous for service in view.services} == {"v1.2.0"}
+    assert world.begin().record.to_version == "v1.2.0"
+
+
+@dataclass
+class Ends:
+    """A scenario in which one step ends the drill."""
+
+    at: str
+    error: BaseException
+
+    def look(self) -> Any:
+        return {}
+
+    def restore(self, *_: Any) -> None:
+        self.step("restore")
+
+    def go_bad(self, *_: Any) -> None:
+        self.step("go_bad")
+
+    def roll_back(self, *_: Any) -> None: ...
+
+    def gone(self, *_: Any) -> None: ...
+
+    def step(self, name: str) -> None:
+        if self.at == name:
+            raise self.error
+
+
+@pytest.fixture
+def drilling(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Runs a drill of a scenario that ends at one of its steps."""
+    world.story()
+    place = SimpleNamespace(root=Path())
+    monkeypatch.setattr(runner, "scratch", lambda *_: nullcontext(place))
+    monkeypatch.setattr(DrillRunner, "_answering", lambda _: None)
+
+    def drill(ends: Ends) -> None:
+        known = SimpleNamespace(on=lambda _: ends, faults=("failing",), kinds=())
+        monkeypatch.setitem(runner.KNOWN, CODE, known)
+        roles = Roles(read_only=False, _own=world.session().account)
+        DrillRunner(
+            session=world.session(),
+            roles=roles,
+            ui=Quiet(),
+            stop=threading.Event(),
+            request=DrillRequest(scenarios=(CODE,)),
+        ).run()
+
+    return drill
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(KeyboardInterrupt(), Code.ENDED), (RollbackError("so"), Code.DRILL_NOT_RESTORED)],
+    ids=["Ctrl-C twice", "an error"],
+)
+def test_a_drill_that_does_not_restore_names_the_line_that_does(
+    world: World, drilling: Callable[..., None], error: BaseException, code: Code, *, earlier: bool
+) -> None:
+    left = begun(world) if earlier else None
+
+    with pytest.raises(RollbackError, check=coded(code)) as raised:
+        drilling(Ends("restore", error))
+
+    assert isinstance(raised.value, StoppedAtOnce) is (code is Code.ENDED)
+    assert raised.value.next.startswith("rollback drill --env dev --scenario code")
+    (unfinished,) = drill_store.unfinished(world.session().ledger)
+    assert left in (None, unfinished)
+
+
+def test_a_drill_that_is_stopped_at_once_while_something_is_bad_names_the_line_that_restores(
+    world: World, drilling: Callable[..., None]
+) -> None:
+    with pytest.raises(StoppedAtOnce, check=coded(Code.ENDED)) as raised:
+        drilling(Ends("go_bad", KeyboardInterrupt()))
+
+    (left,) = drill_store.unfinished(world.session().ledger)
+    assert raised.value.next.startswith("rollback drill --env dev --scenario code")
+    assert left.drill_id in raised.value.changed

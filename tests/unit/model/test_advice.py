@@ -66,6 +66,9 @@ FOUNDATION = "pulumi up --stack dev-foundation"
 MEND = 'rollback ledger mend --env dev --reason "…"'
 RELIEF = 'rollback lambda --emergency --env dev --reason "…"'
 LIST = "rollback release list --env dev"
+OF_DRILL = "drill-01M88G64H0GP9H62KJ3KXQN5FB"
+REHEARSED = f"drill {OF_DRILL.removeprefix('drill-')}: code"
+DRILL = "rollback drill --env dev --scenario code"
 KEEP = f"rollback release record --env dev --version v1.2.0 --commit {'c' * 40}"
 
 
@@ -425,6 +428,66 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
     ),
     "failed, its plan damaged": ({**record(FAILED, damaged=True), **drift()}, State.DRIFT, [ADOPT]),
     "reverted": (record(Status.REVERTED), State.REVERTED, [SHOW]),
+    "a drill's release is deployed": (services(OF_DRILL), State.INTERRUPTED, [DRILL]),
+    "a drill's release is deployed, and quarantined": (
+        {**services(OF_DRILL), "bad": bad(OF_DRILL)},
+        State.INTERRUPTED,
+        [DRILL],
+    ),
+    "a drill's release is deployed for one function": (
+        services(release=OF_DRILL),
+        State.INTERRUPTED,
+        [DRILL],
+    ),
+    "a drill was killed, its release is deployed": (
+        {**services(OF_DRILL), **lease(Life.DEAD, OF_DRILL, "drill")},
+        State.INTERRUPTED,
+        [DRILL],
+    ),
+    "a drill was killed before its release was recorded, or after its rollback": (
+        lease(Life.DEAD, OF_DRILL, "drill"),
+        State.INTERRUPTED,
+        [DRILL, f"rollback abort {OF_DRILL} --env dev"],
+    ),
+    "where drills only plan, one was killed": (
+        {"drills": False, **lease(Life.DEAD, OF_DRILL, "drill")},
+        State.ORPHANED,
+        [f"rollback abort {OF_DRILL} --env dev"],
+    ),
+    "a drill is running": (
+        {**services(OF_DRILL), "bad": bad(OF_DRILL), **lease(Life.RUNNING, OF_DRILL, "drill")},
+        State.RUNNING,
+        [STATUS],
+    ),
+    "a drill's release is deployed, somebody is rolling back": (
+        {**services(OF_DRILL), **record(from_version=OF_DRILL, life=Life.RUNNING), **lease(Life.RUNNING)},
+        State.RUNNING,
+        [SHOW],
+    ),
+    "a drill's rollback failed": (
+        {**services(OF_DRILL), **record(FAILED, from_version=OF_DRILL, reason=REHEARSED)},
+        State.INTERRUPTED,
+        [DRILL],
+    ),
+    "a drill's rollback was killed": (
+        {
+            **services(OF_DRILL),
+            **record(from_version=OF_DRILL, reason=REHEARSED, life=Life.DEAD),
+            **lease(Life.DEAD),
+        },
+        State.INTERRUPTED,
+        [DRILL],
+    ),
+    "somebody's rollback from a drill's release was killed": (
+        {**services(OF_DRILL), **record(from_version=OF_DRILL, life=Life.DEAD), **lease(Life.DEAD)},
+        State.DEAD,
+        [RESUME],
+    ),
+    "a drill's release is deployed, frozen": (
+        {"frozen": FROZEN, **services(OF_DRILL)},
+        State.INTERRUPTED,
+        [UNFREEZE],
+    ),
     "a prune, interrupted": (
         {**record(life=Life.DEAD, kind=Kind.PRUNE), **lease(Life.DEAD)},
         State.DEAD,
@@ -640,6 +703,35 @@ def test_who_has_to_approve_is_named() -> None:
     seen = RecordSeen(record=replace(RECORD, status=WAITS), approver="acme-dev-approver-role")
 
     assert "acme-dev-approver-role" in for_record(seen).steps[0].by
+
+
+@pytest.mark.parametrize(
+    "ended", [{"life": Life.INTERRUPTED}, {"status": FAILED}, {"status": FAILED, "verification": UNHEALTHY}]
+)
+def test_a_rollback_from_what_a_drill_made_bad_is_not_undone(ended: dict[str, Any]) -> None:
+    (seen,) = record(**ended, from_version=OF_DRILL)["records"]
+
+    assert ABORT not in for_record(seen).commands
+    assert ABORT not in next_for(seen.record)
+
+
+def test_the_role_of_who_has_to_restore_what_a_drill_left_is_named() -> None:
+    (found,) = advise(situation(**services(OF_DRILL), driller="under acme-dev-drill-role"))
+
+    assert found.steps[0].by == "under acme-dev-drill-role"
+    assert OF_DRILL in found.what
+
+
+def test_releases_of_drills_are_not_named_where_nothing_older_is_good() -> None:
+    """There are as many as there were drills."""
+    releases = (*RELEASES, ReleaseSeen(version=OF_DRILL))
+    drills = bad("v1.1.0") | bad(OF_DRILL)
+
+    (found,) = advise(situation(**services(good=None), releases=releases, bad=drills))
+
+    assert found.state is State.NOTHING_OLDER
+    assert "v1.1.0" in found.what
+    assert OF_DRILL not in found.what
 
 
 @pytest.mark.finding("P4")
