@@ -16,7 +16,7 @@ from rollback.model.grouping import together
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Record, Status
-from rollback.model.release import PREVIOUS, TERRAFORM
+from rollback.model.release import PREVIOUS, TERRAFORM, is_of_drill
 from rollback.model.resource_changes import SAME
 
 MAX_REASON = 500
@@ -53,6 +53,13 @@ def adopting(plan: Plan[Any], do: Commands) -> str:
     if services:
         options.append(f"--services {','.join(services)}")
     return f"{' '.join([command, *options])}  # to start from the current aliases"
+
+
+def without_drills(versions: Sequence[str]) -> str:
+    """Releases as text; of those of drills only how many: `v1.2.0, 5 of drills`."""
+    shown = [version for version in versions if not is_of_drill(version)]
+    drills = len(versions) - len(shown)
+    return ", ".join([*shown, *([f"{drills} of drills"] if drills else [])])
 
 
 def only(record: Record, allowed: Sequence[Status], why: str) -> None:

@@ -20,7 +20,7 @@ from rollback.core import sanitize
 from rollback.core.errors import RollbackError
 from rollback.model.advice import Advice
 from rollback.model.grouping import some, together
-from rollback.model.messages import counted, resources
+from rollback.model.messages import counted, resources, without_drills
 from rollback.model.record import (
     MARKS,
     Check,
@@ -405,7 +405,7 @@ def overview_view(view: Any) -> RenderableType:
         mark = mark_of(service)
         name, back = text(service.name), text(service.previous or "–")
         deployed = text(f"{service.stands or '–'}{' (mixed)' if service.apart else ''}")
-        quarantined = text(", ".join(service.quarantined), "yellow")
+        quarantined = text(without_drills(service.quarantined), "yellow")
         table.add_row(name, deployed, mark, back, quarantined)
         below = Text.assemble("\nquarantined ", quarantined) if quarantined else Text()
         narrow.add_row(name, Text.assemble(deployed, ", back to ", back, ", ", mark, below))

@@ -24,7 +24,15 @@ from rollback.model.deployed import Deployed, apart
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import DeployedVersion
-from rollback.model.release import PREVIOUS, Entry, Release, checked_version, label, manifest_hash
+from rollback.model.release import (
+    PREVIOUS,
+    Entry,
+    Release,
+    checked_version,
+    is_of_drill,
+    label,
+    manifest_hash,
+)
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.planner import asleep_notice, problem_of, scope
 
@@ -166,7 +174,11 @@ class _Search:
         how = relation(release, self.functions, now)
         if how == "stands":
             self.deployed = self.deployed or release
-        elif how == "older" and (self.service, release.version) not in quarantines:
+        elif (
+            how == "older"
+            and not is_of_drill(release.version)
+            and (self.service, release.version) not in quarantines
+        ):
             if self.deployed is not None:
                 self.after = release
             else:
@@ -192,7 +204,8 @@ def named(
     leaving: dict[str, Release] = {}
     known: list[str] = []
     for release in releases:
-        known.append(release.version)
+        if not is_of_drill(release.version):
+            known.append(release.version)
         for service, functions in services.items():
             if service not in leaving and relation(release, functions, now) == "stands":
                 leaving[service] = release

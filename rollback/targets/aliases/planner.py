@@ -18,7 +18,7 @@ from rollback.model.grouping import some
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import DeployedVersion
-from rollback.model.release import PREVIOUS, Entry, Timeline, checked_version, label, previous
+from rollback.model.release import PREVIOUS, Entry, Timeline, checked_version, is_of_drill, label, previous
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.recorded import Recorded, recorded
 
@@ -155,6 +155,7 @@ def _targets(
     entry = timeline.release_of(checked_version(request.release))
     if entry is None:
         known = list(dict.fromkeys(entry.version for entry in timeline if entry.is_release))
+        known = [version for version in known if not is_of_drill(version)]
         raise UsageError(
             f"No release {request.release!r} is recorded in {ledger.environment}.",
             code=Code.UNKNOWN_RELEASE,

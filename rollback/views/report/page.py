@@ -25,7 +25,7 @@ from rollback.core.canonical import canonical
 from rollback.core.sanitize import clean
 from rollback.model.advice import Advice
 from rollback.model.alias_moves import Move
-from rollback.model.messages import counted, resources
+from rollback.model.messages import counted, resources, without_drills
 from rollback.model.record import MARKS, Check, Event, Record, Status
 from rollback.model.resource_changes import ResourceChange, kind
 from rollback.model.situation import Service, State
@@ -153,7 +153,7 @@ def _service(service: Service) -> Row:
                 for name, version in sorted(service.apart.items())[:5]
             ],
         ],
-        ", ".join(service.quarantined),
+        without_drills(service.quarantined),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -12,17 +13,21 @@ from typing import Any
 
 import pytest
 from boto3.dynamodb.types import TypeSerializer
+from rich.console import Console
 
 from rollback.actions import audit, drill_store
 from rollback.actions.history import past
+from rollback.actions.quarantine import quarantine
 from rollback.actions.status import overview
-from rollback.core.errors import Code, Refused, RollbackError, StoppedAtOnce
+from rollback.core.errors import Code, Refused, RollbackError, StoppedAtOnce, UsageError
 from rollback.drill import runner
 from rollback.drill.roles import Roles
 from rollback.drill.runner import DrillRequest, DrillRunner, refuse_unhealthy
 from rollback.ledger.drill_integrity import drill_findings
 from rollback.model.drill import BEGUN, CODE, Drill
 from rollback.model.situation import State
+from rollback.views.documents import overview_document
+from rollback.views.records import overview_view
 from tests.coded import coded
 from tests.doubles.world import ALICE, TABLE, Quiet, World
 
@@ -162,6 +167,37 @@ def test_what_a_drill_made_bad_is_never_the_previous_release(world: World) -> No
 
     assert {service.previous for service in view.services} == {"v1.2.0"}
     assert world.begin().record.to_version == "v1.2.0"
+
+
+def test_quarantined_releases_of_drills_are_counted_on_the_screen_and_listed_in_json(world: World) -> None:
+    world.story()
+    versions = [f"{OF_DRILL[:-1]}{last}" for last in "ABCDE"]
+    for version in (*versions, "v1.3.0"):
+        world.release(version)
+        world.record(version)
+    for version in (*versions, "v1.1.0"):
+        quarantine(world.session(), version, [], "so")
+    view = overview(world.session())
+    screens = [io.StringIO(), io.StringIO()]
+    for screen, width in zip(screens, (80, 60), strict=True):
+        Console(width=width, file=screen).print(overview_view(view))
+
+    for screen in screens:
+        assert "v1.1.0, 5 of drills" in screen.getvalue()
+        assert "drill-" not in screen.getvalue()
+    document = overview_document(view)
+    assert set(document["services"][0]["quarantined_versions"]) == {*versions, "v1.1.0"}
+
+
+def test_releases_of_drills_are_not_offered_where_a_release_is_not_known(world: World) -> None:
+    for version in ("v1.0.0", OF_DRILL):
+        world.release(version)
+        world.record(version)
+
+    with pytest.raises(UsageError, check=coded(Code.UNKNOWN_RELEASE)) as raised:
+        world.begin("v9.9.9")
+
+    assert raised.value.next.endswith("recorded: v1.0.0")
 
 
 @dataclass

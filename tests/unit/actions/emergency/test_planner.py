@@ -107,6 +107,15 @@ def test_a_quarantined_release_is_passed_over() -> None:
     assert choice.targets["roles"] is V1
 
 
+OF_DRILL = release("drill-01M88G64H0GP9H62KJ3KXQN5FB", get=2, list=2, role=2)
+
+
+def test_what_a_drill_made_bad_is_passed_over() -> None:
+    choice = previous([V3, OF_DRILL, V1], SERVICES, now(get=3, list=3, role=3), Quarantined())
+
+    assert choice.targets == {"teams": V1, "roles": V1}
+
+
 def test_where_nothing_is_older_it_is_refused_by_service() -> None:
     with pytest.raises(Refused, match="no usable previous release for roles"):
         previous(ALL, SERVICES, now(get=3, list=3, role=1), Quarantined())
@@ -151,7 +160,7 @@ def test_a_named_release_is_found_and_what_is_deployed_is_reported() -> None:
 
 def test_a_release_that_the_archive_has_not_is_answered_with_those_it_has() -> None:
     with pytest.raises(UsageError) as raised:
-        named(ALL, SERVICES, now(get=3, list=3, role=3), "v9")
+        named([OF_DRILL, *ALL], SERVICES, now(get=3, list=3, role=3), "v9")
 
     assert raised.value.next == "Releases in the archive: v3, v2, v1."
 
