@@ -49,7 +49,7 @@ class Drills:
         `PASSED`.
         """
         env = self.environment
-        roles = Roles(read_only=read_only, approver=approver_profile)
+        roles = Roles(read_only=read_only, approver=approver_profile, scenario=scenario)
         with env.operation(first=True, acting=roles.take) as session:
             request = runner.DrillRequest(
                 scenarios=drills.scenarios(scenario, session.settings),

@@ -64,10 +64,12 @@ def kept(arn: str) -> str:
 def arn_of(settings: Settings, role: str) -> str:
     """A role's ARN. Raises `UsageError` where the environment has no such role."""
     if role == naming.DRILL and not settings.drills:
+        from rollback.model.drill import only_planning  # noqa: PLC0415 - of this alone
+
         raise UsageError(
             f"{settings.environment} has no drill role: it is production.",
             code=Code.OPTION_INVALID,
-            next=f"rollback drill --env {settings.environment} --read-only",
+            next=only_planning(settings.environment),
         )
     if role == naming.RESTORE and not settings.tables:
         raise UsageError(

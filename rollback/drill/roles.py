@@ -15,6 +15,7 @@ from rollback.aws import assume_role
 from rollback.aws.account import Account, connect
 from rollback.config.naming import DEPLOYER, DRILL, ROLLBACK
 from rollback.core.errors import Code, Refused
+from rollback.model.drill import only_planning
 
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
@@ -22,10 +23,13 @@ _PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 
 @dataclass(kw_only=True)
 class Roles:
-    """The accounts of one drill. `approver` is the AWS profile of another person, or empty."""
+    """The accounts of one drill. `approver` is the AWS profile of another person, or empty; `scenario` is what the caller
+    typed.
+    """
 
     read_only: bool
     approver: str = ""
+    scenario: str = ""
     _own: Account | None = None
     _accounts: dict[str, Account] = field(default_factory=dict)
     _sessions: dict[str, boto3.Session] = field(default_factory=dict)
@@ -45,7 +49,7 @@ class Roles:
                 code=Code.WRONG_ROLE,
                 next=f"Log in with the role {names.role(DRILL)}, which exists outside production."
                 if own.settings.drills
-                else f"rollback drill --env {own.settings.environment} --read-only",
+                else only_planning(own.settings.environment, self.scenario),
             )
         for role in (ROLLBACK, DEPLOYER):
             self._sessions[role] = assume_role.session(own, role)

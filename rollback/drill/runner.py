@@ -26,7 +26,7 @@ from rollback.drill.scenario import DrillContext, Scenario
 from rollback.drill.temp_clone import scratch
 from rollback.ledger.lease import LeaseHeld
 from rollback.model.advice import restoring
-from rollback.model.drill import AUTOMATIC, NONE, Drill, budget, guarded_service
+from rollback.model.drill import AUTOMATIC, NONE, Drill, budget, guarded_service, only_planning
 from rollback.model.release import DRILL
 from rollback.targets.table import steps
 
@@ -286,7 +286,7 @@ def refuse_production(session: Session, *, read_only: bool) -> None:
         raise Refused(
             f"{session.environment} is production: drills only run there with --read-only.",
             code=Code.DRILL_REFUSED,
-            next=f"rollback drill --env {session.environment} --scenario code --read-only",
+            next=only_planning(session.environment),
         )
 
 

@@ -127,6 +127,13 @@ def guarded_service(settings: Settings, named: Sequence[str] = ()) -> str:
     return min(own, key=lambda name: len(settings.services[name]))
 
 
+def only_planning(environment: str, text: str = "") -> str:
+    """The command that plans the scenarios of `text` (as for `scenarios`), or `code` if that is not valid."""
+    named = [name.strip() for name in text.split(",")]
+    valid = named == ["all"] or all(name in SCENARIOS for name in named)
+    return f"rollback drill --env {environment} --scenario {','.join(named) if valid else CODE} --read-only"
+
+
 def scenarios(text: str, settings: Settings) -> tuple[str, ...]:
     """Parses `all` (the environment's scenarios), or names separated by commas.
     Raises `UsageError` for others.

@@ -174,6 +174,21 @@ def test_without_an_alarm_that_may_take_it_nothing_is_made_bad(
     assert raised.value.next
 
 
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [("code", "code"), ("full, table", "full,table"), ("all", "all"), ("cod", "code"), ("", "code")],
+)
+def test_in_production_the_line_that_only_plans_is_whole(typed: str, named: str) -> None:
+    # The drill role does not exist there.
+    somebody = replace(DORA, role="acme-dev-rollback-role")
+    own: Any = SimpleNamespace(settings=small(production=True), caller=somebody)
+
+    with pytest.raises(Refused, check=coded(Code.WRONG_ROLE)) as raised:
+        Roles(read_only=False, scenario=typed).take(own)
+
+    assert raised.value.next == f"rollback drill --env dev --scenario {named} --read-only"
+
+
 def test_a_fault_is_one_of_the_scenario_and_each_has_its_own() -> None:
     assert DrillRequest(scenarios=(CODE,)).fault_of(CODE) == "failing"
     assert DrillRequest(scenarios=(TABLE,)).fault_of(TABLE) == "none"
