@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from rollback.core.errors import RollbackError, UsageError
+from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.repository import Ledger
 from rollback.model.alias_moves import Move, deployed_versions, left_to_others, states
 from rollback.model.composite_plan import Piece, events_of, parts
@@ -36,6 +36,8 @@ class Recorded:
 
 class LostRecord(UsageError):
     """The timeline has the end of a rollback, but its record is missing, as after a loss of the table."""
+
+    code_default = Code.UNKNOWN_ROLLBACK
 
 
 def recorded(
@@ -125,7 +127,6 @@ def _written_by(
         except UsageError as error:
             raise LostRecord(
                 f"The record of rollback {entry.id} is missing, although the timeline has its end.",
-                code=error.code,
                 next=f"rollback audit --env {ledger.environment}  # names what is missing",
             ) from error
         plan: Plan[Move]
