@@ -482,7 +482,7 @@ def _drift(wrong: Sequence[ServiceSeen], situation: Situation) -> tuple[State, s
 def _how_many(these: Sequence[object], situation: Situation) -> str:
     """`1 of 42 functions is`"""
     total = sum(len(service.functions) for service in situation.services)
-    return f"{len(these)} of {total} functions {'is' if len(these) == 1 else 'are'}"
+    return f"{len(these)} of {total} function{'' if total == 1 else 's'} {'is' if len(these) == 1 else 'are'}"
 
 
 def _keep(situation: Situation) -> ReleaseSeen | None:
