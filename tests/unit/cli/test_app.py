@@ -268,7 +268,7 @@ main()
         "cli/app.py",
         "cli/commands/status.py",
         "rollback/api/events.py",
-        "config/settings.py",
+        "config/naming.py",
         "views/terminal.py",
     ],
 )
