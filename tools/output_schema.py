@@ -469,6 +469,7 @@ SHOW = either(
         ),
         chain=TEXT,
     ),
+    answer(DRILL, drill={"const": True}),
     answer(UPDATE),
     ERROR_ALONE,
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rollback.actions.context import Session
 from rollback.actions.quarantine import manual_entry
+from rollback.config.naming import APPROVER
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.ledger.repository import Ledger
 from rollback.ledger.schema import model
@@ -32,6 +33,17 @@ def drills(ledger: Ledger) -> list[Drill]:
             raise drill
         found.append(drill)
     return found
+
+
+def found(session: Session, name: str) -> Drill | None:
+    """The drill with this id, or with the release of this name; None if there is none, and under the approver role,
+    which may not read it. Raises `RollbackError` if it is malformed.
+    """
+    if session.settings.acts_as(session.caller.role, APPROVER):
+        return None
+    key = PREFIX + name.removeprefix(f"{DRILL}-").upper()
+    items = session.ledger.table.query(f"RELEASE#{session.environment}", key)
+    return next((model(Drill, item) for item in items if item["SK"] == key), None)
 
 
 def unfinished(ledger: Ledger) -> list[Drill]:

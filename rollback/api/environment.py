@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from rollback.api.releases import Releases
     from rollback.api.standby import Standby
     from rollback.api.upkeep import LedgerUpkeep
+    from rollback.model.drill import Drill
     from rollback.model.release_diff import Difference
 
 T = TypeVar("T")
@@ -451,6 +452,13 @@ class Environment(Operations):
             return None
         with self.operation(reading=True) as session:
             return history.found(session, name)
+
+    def drill(self, drill_id: str) -> Drill | None:
+        """One drill, by its id (`history` lists them); None if there is none."""
+        from rollback.actions import drill_store  # noqa: PLC0415 - of this alone
+
+        with self.operation(reading=True) as session:
+            return drill_store.found(session, drill_id)
 
     def show(self, rollback_id: str) -> RecordDetails:
         """One rollback: its plan, its journal, and what to type next. Raises `UsageError` if there is none."""

@@ -101,7 +101,7 @@ VERBS = {
         "history": ("records:history", "List releases, rollbacks and stack updates, newest first."),
         "show": (
             "records:show",
-            "Show one rollback (plan, journal, next command) or one stack update.",
+            "Show a rollback (plan, journal, next command), drill or stack update.",
         ),
     },
     "release": {

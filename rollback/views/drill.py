@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from rollback.model.drill import PASSED, ScenarioSummary, drill_document
+from rollback.model.drill import FAILED, PASSED, Drill, ScenarioSummary, drill_document
 from rollback.views.json_output import with_former
 from rollback.views.report.markdown import escape, table
 from rollback.views.rich_layout import text
@@ -55,6 +55,43 @@ def view(environment: str, rows: Sequence[ScenarioSummary]) -> Table:
         if row.last is not None and row.last.why:
             made.add_row("", "", Text.assemble(text(row.last.why, "red")), "", "", "", "")
     return made
+
+
+def one(drill: Drill) -> Table:
+    """One drill, for a terminal: what the ledger has of it."""
+    grid = Table(
+        title=text(f"Drill {drill.drill_id}"),
+        title_justify="left",
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+    )
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    style = {PASSED: "green", FAILED: "red"}.get(drill.status, "yellow")
+    budget = f"RTO {drill.rto_seconds // 60} min"
+    rows = {
+        "status": text(drill.status, style),
+        "scenario": text(
+            f"{drill.scenario} of {drill.environment}{', planned only' if drill.read_only else ''}"
+        ),
+        "fault": text(drill.fault),
+        "by": text(str(drill.by)),
+        "began": text(drill.began_at),
+        "ended": text(drill.ended_at or "not yet, or it was interrupted"),
+        "measured": text("–" if drill.seconds is None else f"{drill.seconds:.1f} s, {budget}"),
+        "rollbacks": text(", ".join(drill.rollbacks) or "–"),
+        **({"why": text(drill.why, style)} if drill.why else {}),
+    }
+    for name, value in rows.items():
+        grid.add_row(name, value)
+    return grid
+
+
+def one_document(drill: Drill) -> dict[str, Any]:
+    """One drill as JSON, like its row of the history."""
+    return {"drill": True, **drill_document(drill)}
 
 
 def markdown(environment: str, rows: Sequence[ScenarioSummary]) -> str:

@@ -10,6 +10,7 @@ import typer
 from rollback.cli import completion
 from rollback.cli.options import Env, Identifier, Json, MaybeEnv
 from rollback.cli.runtime import verb
+from rollback.core.errors import Code, UsageError
 from rollback.views import documents, records, release_diff
 
 
@@ -52,13 +53,22 @@ def history(
 
 
 def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> None:
-    """Show one rollback (plan, journal, next command) or one stack update."""
+    """Show a rollback (plan, journal, next command), drill or stack update."""
     with verb(env, json, reads=True) as (opened, ui):
         moment = opened.moment(identifier)
         if moment is not None:
             ui.show(records.history_view([moment]), moment.document)
             return
-        details = opened.show(identifier)
+        try:
+            details = opened.show(identifier)
+        except UsageError as error:
+            rehearsed = opened.drill(identifier) if error.code is Code.UNKNOWN_ROLLBACK else None
+            if rehearsed is None:
+                raise
+            from rollback.views import drill  # noqa: PLC0415 - of this alone
+
+            ui.show(drill.one(rehearsed), drill.one_document(rehearsed))
+            return
         ui.show(records.opened_view(details), documents.details_document(details))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,21 +16,24 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 from rich.console import Console
 
-from rollback.actions import audit, drill_store
+from rollback.actions import audit, context, drill_store
 from rollback.actions.history import past
 from rollback.actions.quarantine import quarantine
 from rollback.actions.status import overview
+from rollback.cli.app import app
 from rollback.core.errors import Code, Refused, RollbackError, StoppedAtOnce, UsageError
 from rollback.drill import runner
 from rollback.drill.roles import Roles
 from rollback.drill.runner import DrillRequest, DrillRunner, refuse_unhealthy
 from rollback.ledger.drill_integrity import drill_findings
 from rollback.model.drill import BEGUN, CODE, Drill
+from rollback.model.identity import Actor
 from rollback.model.situation import State
 from rollback.views.documents import overview_document
 from rollback.views.records import overview_view
 from tests.coded import coded
-from tests.doubles.world import ALICE, TABLE, Quiet, World
+from tests.doubles.world import ALICE, BOB, TABLE, Quiet, World
+from tests.outputs import fits
 
 
 def begun(world: World, number: int = 1) -> Drill:
@@ -198,6 +202,53 @@ def test_releases_of_drills_are_not_offered_where_a_release_is_not_known(world: 
         world.begin("v9.9.9")
 
     assert raised.value.next.endswith("recorded: v1.0.0")
+
+
+@pytest.fixture
+def typing(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Types a command line in this world: its exit code, and what it wrote to standard output."""
+
+    def typed(*arguments: str, caller: Actor = ALICE) -> tuple[int, str]:
+        for name in ("begin", "session_of"):
+            monkeypatch.setattr(context, name, lambda *_, **__: world.session(caller))
+        capsys.readouterr()
+        return int(app(list(arguments), standalone_mode=False) or 0), capsys.readouterr().out
+
+    return typed
+
+
+@pytest.mark.parametrize("name", [str, str.lower, "drill-{}".format], ids=["id", "small letters", "release"])
+def test_a_drill_is_shown_by_the_id_that_history_lists(
+    world: World, typing: Callable[..., tuple[int, str]], name: Callable[[str], str]
+) -> None:
+    over = ended(world, begun(world))
+    begun(world, 2)
+
+    code, shown = typing("show", name(over.drill_id), "--env", "dev")
+    document = json.loads(typing("show", name(over.drill_id), "--env", "dev", "--json")[1])
+
+    assert code == 0
+    for text in (over.drill_id, "code", "failing", "alice", "1.5 s", "01M", "PASSED"):
+        assert text in shown
+    for key, value in {"kind": "drill", "drill": True, "passed": True, "rollbacks": ["01M"]}.items():
+        assert document[key] == value
+    assert document["id"] == over.drill_id
+    fits("show", document)
+
+
+@pytest.mark.parametrize(
+    ("caller", "number"), [(ALICE, 2), (BOB, 1)], ids=["no drill", "the approver may not read it"]
+)
+def test_what_is_neither_a_rollback_nor_a_readable_drill_is_not_known(
+    world: World, typing: Callable[..., tuple[int, str]], caller: Actor, number: int
+) -> None:
+    begun(world, 1)
+
+    code, shown = typing("show", f"01M88G64H0GP9H62KJ3KXQN5F{number}", "--env", "dev", caller=caller)
+
+    assert (code, shown) == (2, "")
 
 
 @dataclass
