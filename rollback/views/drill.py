@@ -22,7 +22,7 @@ def cells(row: ScenarioSummary) -> tuple[str, ...]:
     budget = f"{row.rto_seconds // 60} min"
     if row.last is None:
         never = "never" + (f" (planned {row.planned[:10]})" if row.planned else "")
-        return (row.scenario, budget, never, "", "no", "", "")
+        return (row.scenario, budget, never, "", "–", "", "")
     last = row.last
     return (
         row.scenario,

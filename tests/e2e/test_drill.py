@@ -57,7 +57,7 @@ def test_a_rollback_that_is_killed_in_a_drill_is_resumed_and_what_was_deployed_i
     listed = good.rollback("drill", "--report", "--markdown", as_=ALICE).out.replace("\\", "")
     measured = f"{drill['began_at'][:10]} | {drill['seconds']:.1f} s"
     assert f"| code | 5 min | {measured} | yes | killed | dora |" in listed
-    assert "| table | 60 min | never |  | no |  |  |" in listed
+    assert "| table | 60 min | never |  | – |  |  |" in listed
     (entry,) = good.rollback("history", "--kind", "drill", "--json", as_=ALICE).json
     assert entry["drill_id"] == drill["drill_id"]
     assert good.rollback("audit", "--json", as_=ALICE).code == 0

@@ -74,7 +74,7 @@ def test_the_table_has_a_row_for_every_scenario_and_shows_of_which_there_was_no_
     assert [row.scenario for row in rows] == list(SCENARIOS)
     assert [row.rto_seconds for row in rows] == [300, 300, 900, 1800, 3600, 300]
     assert cells(rows[0]) == ("code", "5 min", "2026-11-25", "12.3 s", "yes", "failing", "dora")
-    assert cells(rows[4])[2:5] == ("never", "", "no")
+    assert cells(rows[4])[2:5] == ("never", "", "–")
 
 
 def test_where_no_alarm_may_take_anything_the_table_has_that_scenario_only_if_it_was_drilled() -> None:
