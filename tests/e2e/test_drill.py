@@ -74,6 +74,8 @@ def test_a_drill_that_died_half_way_is_cleaned_up_by_the_next_one(good: Platform
     held.release()
     assert good.live() != before
     assert newest(good) != code
+    status = good.rollback("status", "--json", as_=ALICE).json
+    assert status["next"][0] == "rollback drill --env dev --scenario code", status["advice"]
 
     drill = drilled(good, *arguments[1:])
 
