@@ -99,7 +99,7 @@ def advise(situation: Situation) -> tuple[Advice, ...]:
             ),
         )
     left = _left_by_drill(situation)
-    others = situation if left is None else _without_drill(situation)
+    others = situation if left is None and not _drill_waits(situation) else _without_drill(situation)
     found = [
         *_ledger(situation),
         *([left] if left is not None else []),
@@ -222,6 +222,15 @@ def _left_by_drill(situation: Situation) -> Advice | None:
         command=restoring(env), why="restores it, then drills again", by=situation.driller, barred=True
     )
     return Advice(state=State.INTERRUPTED, what=what, steps=(again, *abort))
+
+
+def _drill_waits(situation: Situation) -> bool:
+    """Whether what a drill has left can be restored only after another's lease on the aliases is released.
+
+    Its own lease is kept until then: without it nothing would show that a drill was interrupted.
+    """
+    dead = any(one.domain == DRILL and one.life is not Life.RUNNING for one in situation.leases)
+    return situation.drills and dead and any(one.domain == "aliases" for one in situation.leases)
 
 
 def restoring(environment: str, scenario: str = "code") -> str:

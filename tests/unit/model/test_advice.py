@@ -483,6 +483,16 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
         State.DEAD,
         [RESUME],
     ),
+    "a drill was killed while its release was recorded": (
+        {
+            "leases": (
+                *lease(Life.DEAD, "deployment-1")["leases"],
+                *lease(Life.DEAD, OF_DRILL, "drill")["leases"],
+            )
+        },
+        State.ORPHANED,
+        ["rollback abort deployment-1 --env dev"],
+    ),
     "a drill's release is deployed, frozen": (
         {"frozen": FROZEN, **services(OF_DRILL)},
         State.INTERRUPTED,
