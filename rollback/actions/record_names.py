@@ -10,6 +10,7 @@ from ulid import ULID
 from rollback.actions.context import Session
 from rollback.config.naming import APPROVER
 from rollback.core.errors import Code, UsageError
+from rollback.ledger.lease import RECORDING
 from rollback.model.record import now_iso
 from rollback.model.release import OPENED, RECORDS, Entry, Timeline, is_of_drill
 
@@ -29,10 +30,10 @@ _LAST_YEAR = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 
 def is_whole(name: str) -> bool:
-    """Whether it is a complete id, or the name of a drill, which holds a lease without a record: neither needs a lookup.
-    Pure.
+    """Whether it is a complete id, or the name of what holds a lease without a record: a drill, or a recording of a
+    release. Neither needs a lookup. Pure.
     """
-    return _WHOLE.fullmatch(name) is not None or is_of_drill(name)
+    return _WHOLE.fullmatch(name.removeprefix(RECORDING)) is not None or is_of_drill(name)
 
 
 def identified(session: Session, name: str) -> str:

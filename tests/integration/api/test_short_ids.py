@@ -67,9 +67,12 @@ def test_a_record_is_found_by_any_name_of_it(waiting: Environment, name: str, me
     assert waiting.show(name).record.rollback_id == meant
 
 
-def test_the_lease_of_a_drill_that_crashed_is_released_by_the_name_that_its_holder_has(world: World) -> None:
-    owner = f"drill-{IDS[0]}"
-    crashed = world.session(ALICE).leases.take("drill", owner)
+@pytest.mark.parametrize(("kind", "domain"), [("drill", "drill"), ("deployment", "aliases")])
+def test_the_lease_of_what_crashed_without_a_record_is_released_by_the_name_that_its_holder_has(
+    world: World, kind: str, domain: str
+) -> None:
+    owner = f"{kind}-{IDS[0]}"
+    crashed = world.session(ALICE).leases.take(domain, owner)
     crashed.in_flight = True
 
     with pytest.raises(UsageError, check=coded(Code.UNKNOWN_ROLLBACK)):
