@@ -219,10 +219,12 @@ class LedgerTable:
                 how = GONE
             if how is None:
                 raise
-            if (
-                how == GONE
-            ):  # AWS's words, that access is denied, or that a resource was not found, would mislead
-                what, then = f"The table {self.name} does not exist.", ""
+            if how == GONE:
+                # AWS's words, that access is denied, or that a resource was not found, would mislead.
+                what, then = (
+                    f"The table {self.name} does not exist.",
+                    "pulumi up of the foundation creates it.",
+                )
             else:
                 why = "is throttled" if how == THROTTLED else "cannot be reached"
                 what, then = f"The table {why}. {error.what}", error.next

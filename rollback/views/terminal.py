@@ -4,6 +4,8 @@ With JSON, results and errors are one document on standard output (`json_output`
 
 Colour only on a terminal, and never with `NO_COLOR` (https://no-color.org). Output problems
 do not affect the work: standard error may be closed, full or gone.
+
+It is longer than 400 lines: what is shown on the two streams has one order, which one place keeps.
 """
 
 from __future__ import annotations

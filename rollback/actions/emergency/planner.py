@@ -4,6 +4,8 @@ The archive has copies of the releases' manifests and of the timeline's entries.
 points at is read from the account: its version and that version's code. So a release is deployed where every
 function of a service is at its version and code, and is *older* where no function is newer and at least one is
 older: version numbers only increase. What the archive does not have is shown as `UNKNOWN`, never guessed.
+
+It is longer than 400 lines: what is read and what is decided from it belong together, beside no ledger.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,18 @@ GENERAL = {"RollbackError", "UsageError", "Refused"}
 def modules() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
-        yield name, ast.parse(path.read_text(encoding="utf-8"), name)
+        yield name, parsed(path.read_text(encoding="utf-8"), name)
+
+
+def parsed(text: str, name: str) -> ast.Module:
+    """As `ast.parse`. Finalizers of other tests' objects, which run in between, may disturb it in Python 3.11
+    (https://github.com/python/cpython/issues/106905).
+    """
+    gc.disable()
+    try:
+        return ast.parse(text, name)
+    finally:
+        gc.enable()
 
 
 def names(node: ast.expr) -> str:
