@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from rollback.views.json_output import commands
+from tests import syntax
 from tests.command_lines import parsed
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +37,7 @@ def texts(node: ast.expr) -> Iterator[str]:
 def advised() -> Iterator[tuple[str, str]]:
     """Where, and a line of what is said to type next, of all of the product's own."""
     for path in sorted((ROOT / "rollback").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(syntax.parsed(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
                 continue
             given = [

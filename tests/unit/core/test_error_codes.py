@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import rollback
 from rollback.core.errors import AwaitingApproval, Code, Refused, Reverted, RollbackError, UsageError
+from tests.syntax import parsed
 
 PACKAGE = Path(rollback.__file__).parent
 GENERAL = {"RollbackError", "UsageError", "Refused"}
@@ -17,18 +17,7 @@ GENERAL = {"RollbackError", "UsageError", "Refused"}
 def modules() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
-        yield name, parsed(path.read_text(encoding="utf-8"), name)
-
-
-def parsed(text: str, name: str) -> ast.Module:
-    """As `ast.parse`. Finalizers of other tests' objects, which run in between, may disturb it in Python 3.11
-    (https://github.com/python/cpython/issues/106905).
-    """
-    gc.disable()
-    try:
-        return ast.parse(text, name)
-    finally:
-        gc.enable()
+        yield name, parsed(path.read_text(encoding="utf-8"))
 
 
 def names(node: ast.expr) -> str:
@@ -75,7 +64,7 @@ def test_an_error_without_a_code_is_found() -> None:
         "raise Refused('e', code=Code.FROZEN)\n"
     )
 
-    assert sorted(without_code(ast.parse(text))) == [1, 2, 3, 4, 5]
+    assert sorted(without_code(parsed(text))) == [1, 2, 3, 4, 5]
 
 
 def test_every_code_is_used() -> None:

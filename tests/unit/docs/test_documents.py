@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from rollback.cli.app import app
 from rollback.config.people import ApprovalPolicies
+from tests.syntax import parsed
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -75,7 +76,7 @@ def every_run_asserts(promises: list[tuple[str, str]]) -> None:
     for file, name in promises:
         tests = [
             node
-            for node in ast.parse((ROOT / file).read_text()).body
+            for node in parsed((ROOT / file).read_text()).body
             if isinstance(node, ast.FunctionDef) and node.name == name
         ]
         (test,) = tests
