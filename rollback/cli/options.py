@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,21 +44,15 @@ Reason = Annotated[
         "--reason", "-r", metavar="TEXT", help="The reason, on one line; required for every change."
     ),
 ]
-Identifier = Annotated[
-    str,
-    typer.Argument(
-        metavar="ID",
-        help="A rollback's id, its first 6 or more characters, or last.",
-        autocompletion=completion.records,
-    ),
-]
+
+
+def _identifier(meant: str) -> Any:
+    return typer.Argument(metavar="ID", help=meant, autocompletion=completion.records)
+
+
+Identifier = Annotated[str, _identifier("A rollback's id, its first 6 or more characters, or last.")]
 WholeIdentifier = Annotated[
-    str,
-    typer.Argument(
-        metavar="ID",
-        help="A rollback's id; under the approver role the whole id, of 26 characters.",
-        autocompletion=completion.records,
-    ),
+    str, _identifier("A rollback's id; under the approver role the whole id, of 26 characters.")
 ]
 Services = Annotated[
     str,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from rollback.config.naming import FOUNDATION
 from rollback.model.commands import Commands
-from rollback.model.grouping import some
+from rollback.model.grouping import number, some
 from rollback.model.kind import Kind
 from rollback.model.record import WAITING, Record, Status
 from rollback.model.release import DRILL, Freeze, is_of_drill
@@ -491,7 +491,7 @@ def _drift(wrong: Sequence[ServiceSeen], situation: Situation) -> tuple[State, s
 def _how_many(these: Sequence[object], situation: Situation) -> str:
     """`1 of 42 functions is`"""
     total = sum(len(service.functions) for service in situation.services)
-    return f"{len(these)} of {total} function{'' if total == 1 else 's'} {'is' if len(these) == 1 else 'are'}"
+    return f"{len(these)} of {number(total, 'function')} {'is' if len(these) == 1 else 'are'}"
 
 
 def _keep(situation: Situation) -> ReleaseSeen | None:

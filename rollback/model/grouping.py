@@ -35,3 +35,10 @@ def some(names: Sequence[str], most: int = _NAMED) -> str:
     """The first names, and how many more."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def number(count: int, noun: str) -> str:
+    """`1 function`, `2 functions`, `0 entries`. Pure."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun.removesuffix('y') + 'ies' if noun.endswith('y') else f'{noun}s'}"

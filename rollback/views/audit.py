@@ -8,8 +8,8 @@ from rich.console import Group
 
 from rollback.actions.audit import Audited
 from rollback.core.canonical import plain
-from rollback.model.grouping import some
-from rollback.views.rich_layout import hanging, number, text
+from rollback.model.grouping import number, some
+from rollback.views.rich_layout import hanging, text
 
 # How many keys that were never archived are shown; --json has all.
 _SHOWN = 10

@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 
 from rollback.actions.catalogue.sync import Synced
 from rollback.core.canonical import plain
+from rollback.model.grouping import number
 from rollback.views.json_output import typed, with_former
-from rollback.views.rich_layout import number, text
+from rollback.views.rich_layout import text
 from rollback.views.setup import diff_view, few, steps_view
 
 __all__ = ["document", "steps_view", "view"]

@@ -124,7 +124,7 @@ def _command(head: str, command: str, width: int) -> Iterator[Text]:
             lines[-1] = longer
     for index, line in enumerate(lines):
         before = head if index == 0 else " " * len(head)
-        yield Text.assemble((before, "dim"), text(line if line is lines[-1] else f"{line} \\", "cyan"))
+        yield Text.assemble((before, "dim"), text(line if index == len(lines) - 1 else f"{line} \\", "cyan"))
 
 
 def _fitted(console: Console, lines: Iterator[Text], width: int) -> list[Text]:

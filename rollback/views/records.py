@@ -19,7 +19,7 @@ from rich.text import Text
 from rollback.core import sanitize
 from rollback.core.errors import RollbackError
 from rollback.model.advice import Advice
-from rollback.model.grouping import some, together
+from rollback.model.grouping import number, some, together
 from rollback.model.messages import counted, resources, without_drills
 from rollback.model.record import (
     MARKS,
@@ -38,7 +38,6 @@ from rollback.views.rich_layout import (
     Either,
     Listing,
     hanging,
-    number,
     shortened,
     text,
     unwrapped,

@@ -7,9 +7,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from rollback.model.grouping import number
 from rollback.model.release_diff import CommitChange, Difference, FunctionChange
 from rollback.views.plan import common_prefix, prefix_line
-from rollback.views.rich_layout import Blocks, aligned, number, text
+from rollback.views.rich_layout import Blocks, aligned, text
 
 _SHORT = 12
 # Characters of a code hash: enough to tell two apart, and to find one in the console.

@@ -210,13 +210,6 @@ def hanging(mark: str, text: Text, style: str = "") -> Table:
     return grid
 
 
-def number(count: int, noun: str) -> str:
-    """`1 function`, `2 functions`, `0 entries`. Pure."""
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count} {noun.removesuffix('y') + 'ies' if noun.endswith('y') else f'{noun}s'}"
-
-
 def shortened(value: str, most: int) -> str:
     """A text of at most `most` characters; an ellipsis marks what was cut."""
     return value if len(value) <= most else f"{value[: most - 1].rstrip()}…"

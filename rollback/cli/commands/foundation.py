@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rollback.cli.options import DryRun, Env, Json
 from rollback.cli.runtime import verb
+from rollback.model.grouping import number
 from rollback.views import rich_layout
 
 
@@ -16,7 +17,7 @@ def split(env: Env, dry_run: DryRun = False, json: Json = False) -> None:
             rich_layout.lines_to_copy(
                 *found.held,
                 "",
-                f"{rich_layout.number(len(found.held), 'resource')} {done} of stack {opened.name}.",
+                f"{number(len(found.held), 'resource')} {done} of stack {opened.name}.",
             )
             if found.held
             else rich_layout.text("Nothing to split: the two stacks have no resource in common."),
