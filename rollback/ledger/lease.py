@@ -41,6 +41,8 @@ _FIELDS: Mapping[str, type] = {"owner": str, "beat": int, "fence": int}
 _MORE: Mapping[str, type] = {"holder": dict, "lease_seconds": int, "beat_at": str, "parked_at": str}
 # In seconds; the longest lease that can be configured. Longer ones in the table are not waited for.
 _LONGEST = 3600
+# How often an overdue lease is renewed before it is lost: a machine that stands still may do so in a renewal, too.
+_RENEWALS = 3
 
 
 class LeaseLost(RollbackError):
@@ -100,8 +102,17 @@ class Lease:
         return self
 
     def check(self) -> None:
-        """Raises `LeaseLost` where the lease was taken, or was not renewed for three quarters of its length."""
-        if not self._lost and self.clocks.monotonic() - self._renewed > self.seconds * 0.75:
+        """Raises `LeaseLost` where the lease was taken, or cannot be renewed when three quarters of its length have
+        passed.
+
+        A process that was paused for longer than that continues if nobody has taken the lease: the renewal's condition
+        decides, and who watches the lease sees a new heartbeat.
+        """
+        for _ in range(_RENEWALS):
+            if self._lost or not self._overdue():
+                break
+            self.renew()
+        if not self._lost and self._overdue():
             self._lost = "it could not be renewed in time"
         if self._lost:
             raise LeaseLost(
@@ -109,6 +120,9 @@ class Lease:
                 changed="The record's journal has what was done so far.",
                 next=f"rollback show {self.owner} --env {self.environment}",
             )
+
+    def _overdue(self) -> bool:
+        return self.clocks.monotonic() - self._renewed > self.seconds * 0.75
 
     def lose(self, why: str) -> None:
         """Marks it as lost; `check` will raise."""

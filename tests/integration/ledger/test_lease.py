@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -21,6 +21,15 @@ LOCK = {"PK": {"S": "LOCK#dev"}, "SK": {"S": ALIASES}}
 
 def quiet(left: float) -> None:
     """Nobody watches."""
+
+
+class Silent:
+    """A table that does not answer."""
+
+    name = "silent"
+
+    def update(self, write: Write) -> Any:
+        raise RollbackError(f"no answer while writing {write.name}")
 
 
 def item(world: World) -> dict[str, Any]:
@@ -154,33 +163,80 @@ def test_a_renewal_moves_the_beat_and_keeps_the_lease(world: World) -> None:
     assert item(world)["beat"] == 4
 
 
-def test_a_lease_that_could_not_be_renewed_in_time_is_lost(world: World) -> None:
+def test_a_process_that_was_paused_continues_where_nobody_has_taken_its_lease(world: World) -> None:
     lease = world.session().leases.take(ALIASES, "R1")
+
+    world.clock.sleep(600)
+
+    lease.check()
+    assert can_write(world, lease)
+    assert item(world)["beat"] == 1, "who watches it sees that it lives"
+
+
+def test_a_process_that_was_paused_has_lost_the_lease_that_another_has_taken(world: World) -> None:
+    lease = world.session(ALICE).leases.take(ALIASES, "R1")
+    heir = world.session(DAN).leases.take_over(ALIASES, "R1", quiet)
+
+    world.clock.sleep(46)
+
+    with pytest.raises(LeaseLost, match="another process has taken it"):
+        lease.check()
+    assert can_write(world, heir)
+    assert item(world)["beat"] == 0, "the old holder has not renewed the lease of its successor"
+
+
+def test_a_lease_that_can_not_be_renewed_in_time_is_lost_for_good(world: World) -> None:
+    lease = world.session().leases.take(ALIASES, "R1")
+    table = lease.table
+    lease.table = Silent()  # type: ignore[assignment]
 
     world.clock.sleep(46)
 
     with pytest.raises(LeaseLost, match="could not be renewed in time"):
         lease.check()
+    lease.table = table
     lease.renew()
     with pytest.raises(LeaseLost):
         lease.check()
 
 
+@dataclass
+class Slow:
+    """A table whose answers come late: each after the first of these numbers of seconds, then the next."""
+
+    world: World
+    seconds: list[float]
+
+    def __post_init__(self) -> None:
+        self.table = self.world.table()
+        self.name = self.table.name
+
+    def update(self, write: Write) -> Any:
+        answer = self.table.update(write)
+        self.world.clock.sleep(self.seconds.pop(0) if self.seconds else 0)
+        return answer
+
+
 def test_a_lease_is_as_old_as_the_moment_before_it_was_asked_for(world: World) -> None:
-    leases, table, clock = world.session().leases, world.table(), world.clock
+    lease = replace(world.session().leases, table=Slow(world, [50])).take(ALIASES, "R1")  # type: ignore[arg-type]
 
-    class Slow:
-        name = table.name
+    lease.check()
 
-        def update(self, write: Write) -> Any:
-            answer = table.update(write)
-            clock.sleep(50)
-            return answer
+    assert item(world)["beat"] == 1, "it was overdue when it came, and was renewed"
 
-    lease = replace(leases, table=Slow()).take(ALIASES, "R1")  # type: ignore[arg-type]
 
-    with pytest.raises(LeaseLost):
-        lease.check()
+@pytest.mark.parametrize(("late", "kept"), [([50, 50], True), ([50, 50, 50, 50], False)])
+def test_a_machine_that_stands_still_while_it_renews_tries_again(
+    world: World, late: list[float], *, kept: bool
+) -> None:
+    lease = replace(world.session().leases, table=Slow(world, late)).take(ALIASES, "R1")  # type: ignore[arg-type]
+
+    if not kept:
+        with pytest.raises(LeaseLost, match="could not be renewed in time"):
+            lease.check()
+        return
+    lease.check()
+    assert can_write(world, lease)
 
 
 def test_a_takeover_watches_a_whole_lease_and_fences_the_old_holder_off(world: World) -> None:
@@ -281,13 +337,6 @@ def test_a_farewell_gives_the_lease_back_only_with_what_it_is_written_with(world
 
 def test_a_table_that_does_not_answer_is_no_error_when_a_lease_is_given_back(world: World) -> None:
     lease = world.session().leases.take(ALIASES, "R1")
-
-    class Silent:
-        name = "silent"
-
-        def update(self, write: Write) -> Any:
-            raise RollbackError(f"no answer while writing {write.name}")
-
     lease.table = Silent()  # type: ignore[assignment]
     lease.renew()
     lease.check()
