@@ -183,10 +183,29 @@ STATUSES = one_of([*Status, State.AWAITING_CONFIRMATION])
 CHECK = named("Check", what(fields(Check)))
 ENTRY: dict[str, Schema] = {"id": TEXT, "created_at": MOMENT, "created_by": PERSON}
 COUNTS: Schema = by_name(WHOLE)
+# What the steps of a plan came to; `docs/json.md` says the same. Records of earlier versions do not have all of them.
+STEPS_COUNTED = named(
+    "StepCounts",
+    by_name(WHOLE)
+    | {
+        "properties": {
+            name: {**WHOLE, "description": means}
+            for name, means in (
+                ("planned", "All steps of the plan"),
+                ("moved", "Changed, and still so; for prune, deleted"),
+                ("confirmed", "Already at the target; for prune, in use and therefore kept"),
+                ("failed", "Failed, or changed by somebody else since"),
+                ("reverted", "Changed, then changed back"),
+                ("untouched", "Where they were before: not reached, or found so while reverting"),
+            )
+        }
+    },
+)
 RECORD: dict[str, Schema] = {
     **fields(Record, "domains", "events", "head", "schema", "without"),
     "kind": one_of(Kind),
     "status": STATUSES,
+    "counts": STEPS_COUNTED,
     "except": many(TEXT),
     "standby_expires_at": or_null(MOMENT),
     "resource_counts": COUNTS,

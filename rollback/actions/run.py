@@ -146,7 +146,7 @@ class Run:
         return has(self.events, kind)
 
     def counts(self) -> Mapping[str, int]:
-        """The numbers of planned, moved, confirmed, failed and reverted steps so far."""
+        """The numbers of steps so far by the names in `COUNTS`."""
         return self.target.counts(self.plan, self.events)
 
     def relieved_seconds(self) -> float | None:

@@ -21,7 +21,7 @@ from rollback.core.extras import extra
 from rollback.core.sanitize import line
 from rollback.integrations import ci
 from rollback.model.advice import for_record
-from rollback.model.messages import unhealthy
+from rollback.model.messages import counted, unhealthy
 from rollback.model.record import MARKS, WAITING, Record, Status
 from rollback.model.situation import RecordSeen
 
@@ -67,7 +67,7 @@ def message(seen: RecordSeen, run: str = "") -> dict[str, Any]:
         "Environment": record.environment,
         "From → to": movement,
         "What": ", ".join(record.services) if record.services else _changes(record),
-        "Counts": ", ".join(f"{count} {name}" for name, count in record.counts.items() if count),
+        "Counts": counted(record),
         "Started by": str(record.initiated_by),
         "Approved by": str(record.approved_by or ""),
         "Standby": _standby(record),

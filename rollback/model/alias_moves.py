@@ -42,7 +42,8 @@ class State:
     """A function's state according to the journal.
 
     `version` and `weights` (version → share of the traffic, 0 to 1) are those to revert to. `doubtful`: one
-    of our writes had no response, so that it may have been done or not.
+    of our writes had no response, so that it may have been done or not. `changed`: a write of this record, or of an
+    earlier process, set it to the target.
     """
 
     version: str
@@ -51,6 +52,7 @@ class State:
     moved: bool = False
     reverted: bool = False
     doubtful: bool = False
+    changed: bool = False
 
 
 def states(plan: Plan[Move], events: Iterable[Event]) -> dict[str, State]:
@@ -65,11 +67,17 @@ def states(plan: Plan[Move], events: Iterable[Event]) -> dict[str, State]:
             seen = replace(known[found.function], revision=found.revision)
             if found.start:
                 seen = replace(seen, version=found.version, weights=found.weights)
+            elif (found.version, dict(found.weights)) != (seen.version, dict(seen.weights)):
+                seen = replace(seen, changed=True)
             known[found.function] = seen
         elif event.kind in (AliasesMoved.kind, AliasesReverted.kind):
             moved = event.kind == AliasesMoved.kind
             for name, revision in typed(event, AliasesMoved).functions.items():
-                known[name] = replace(known[name], revision=revision, moved=moved, reverted=not moved)
+                state = known[name]
+                changed = state.changed or moved
+                known[name] = replace(
+                    state, revision=revision, moved=moved, reverted=not moved, changed=changed
+                )
         elif event.kind == Failed.kind:
             for step in typed(event, Failed).failures:
                 if not step.refused:

@@ -15,7 +15,7 @@ from rollback.model.commands import Commands
 from rollback.model.grouping import together
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
-from rollback.model.record import Check, Record, Status
+from rollback.model.record import COUNTS, Check, Record, Status
 from rollback.model.release import PREVIOUS, TERRAFORM, is_of_drill
 from rollback.model.resource_changes import SAME
 
@@ -171,11 +171,15 @@ def named(subjects: Sequence[str]) -> str:
 
 
 def counted(record: Record) -> str:
-    """A record's counts as text; zeros are left out, except for planned."""
-    counts = record.counts.items()
+    """A record's counts as text, in the order of `COUNTS`; zeros are left out, except for planned. Before anything is
+    done and before it has ended, that all are untouched is no news.
+    """
+    counts = {name: record.counts.get(name, 0) for name in COUNTS}
+    if record.completed_at is None and counts["untouched"] == counts["planned"]:
+        counts["untouched"] = 0
     parts = _PRUNED if record.kind == Kind.PRUNE else _CHANGED
     return ", ".join(
-        f"{count} {parts.get(name, name)}" for name, count in counts if count or name == "planned"
+        f"{count} {parts.get(name, name)}" for name, count in counts.items() if count or name == "planned"
     )
 
 

@@ -169,7 +169,8 @@ class Approval:
 INFRASTRUCTURE = ("create", "update", "replace", "delete", "same")
 # The mark shown before a resource, by operation.
 MARKS = dict(zip(INFRASTRUCTURE, "+~±−!", strict=True))
-COUNTS = ("planned", "moved", "confirmed", "failed", "reverted")
+# `untouched` are still, or again without a change, where the plan began; earlier versions of this command did not count them.
+COUNTS = ("planned", "moved", "confirmed", "failed", "reverted", "untouched")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

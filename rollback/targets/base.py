@@ -175,7 +175,7 @@ class Target(Protocol):
         """
 
     def counts(self, plan: Plan[Any], events: Sequence[Event]) -> Mapping[str, int]:
-        """The numbers of planned, moved, confirmed, failed and reverted steps. Pure."""
+        """The numbers of steps by the names in `COUNTS`. Pure."""
 
     def outcomes(self, plan: Plan[Any], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
         """One mapping per step for the record's JSON, at least `{"name", "from", "to", "outcome"}`, all text;

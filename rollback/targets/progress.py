@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from rollback.core.thread_pool import Pool
+from rollback.model.record import COUNTS
 from rollback.targets.base import Failure, Outcome
 
 T = TypeVar("T")
@@ -88,12 +89,11 @@ def carry_out(
 
 
 def counts(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """The number of planned, moved, confirmed, failed and reverted steps; `outcomes` as of `Target.outcomes`.
-    Pure.
+    """The number of steps by the names in `COUNTS`; `outcomes` as of `Target.outcomes`. Pure.
 
-    Other outcomes, except `untouched`, count as moved, e.g. `created`.
+    Other outcomes count as moved, e.g. `created`.
     """
     found = [item["outcome"] for item in outcomes]
-    ends = {name: found.count(name) for name in ("confirmed", "failed", "reverted")}
-    moved = len(found) - found.count("untouched") - sum(ends.values())
+    ends = {name: found.count(name) for name in COUNTS[2:]}
+    moved = len(found) - sum(ends.values())
     return {"planned": len(found), "moved": moved, **ends}

@@ -136,6 +136,7 @@ class Target:
         return {"planned": len(plan.changing), "moved": len(done - back), "reverted": len(back)} | {
             "confirmed": 0,
             "failed": 0,
+            "untouched": len(plan.changing) - len(done | back),
         }
 
     def outcomes(self, plan: Plan[ResourceChange], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:

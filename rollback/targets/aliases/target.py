@@ -162,7 +162,8 @@ class Aliases:
 
     def outcomes(self, plan: Plan[Move], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
         """One mapping per function: `{"name", "service", "from", "to", "outcome"}`, all text; `outcome` is
-        moved, confirmed, reverted, failed or untouched.
+        moved, confirmed, reverted, failed or untouched. After a takeover an undo writes every alias; one that it
+        found where the plan began, or that the plan only confirmed, is untouched.
         """
         known = states(plan, events)
         failed, left = failed_subjects(events), left_to_others(events)
@@ -174,7 +175,8 @@ class Aliases:
             if state.moved:
                 return "moved" if step.to_version != step.from_version else "confirmed"
             if state.reverted:
-                return "reverted"
+                there = (state.version, dict(state.weights)) == (step.to_version, {})
+                return "reverted" if state.changed and not there else "untouched"
             return "failed" if step.function in failed else "untouched"
 
         return [

@@ -189,13 +189,14 @@ class Prune:
 
     def counts(self, plan: Plan[Doomed], events: Sequence[Event]) -> Mapping[str, int]:
         gone, kept = deleted(events), spared(events)
-        return {
-            "planned": _planned(plan),
+        ended = {
             "moved": sum(map(len, gone.values())),
             "confirmed": sum(map(len, kept.values())),
             "failed": len(failed_subjects(events) - {f"{name}:{n}" for name in gone for n in gone[name]}),
             "reverted": 0,
         }
+        planned = _planned(plan)
+        return {"planned": planned, **ended, "untouched": max(0, planned - sum(ended.values()))}
 
     def outcomes(self, plan: Plan[Doomed], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
         """One mapping per function: `{"name", "service", "planned": [version], "deleted": [version], "kept":

@@ -133,6 +133,7 @@ def test_it_goes_back_and_is_verified_and_the_history_shows_which_commit_is_depl
         "confirmed": 0,
         "failed": 0,
         "reverted": 0,
+        "untouched": 0,
     }
     target.publish(plan, plan.left(undone=False), journal.events)
     assert estate.parameters.values == {"/acme/dev/pulumi-commit": goal}

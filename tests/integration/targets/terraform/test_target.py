@@ -40,7 +40,7 @@ from rollback.config.naming import DEPLOYER, GITHUB_OIDC_HOST
 from rollback.config.settings import Settings, load
 from rollback.core.errors import Code, Refused
 from rollback.integrations import terraform
-from rollback.model.record import Status
+from rollback.model.record import COUNTS, Status
 from rollback.model.release import TERRAFORM
 from rollback.model.request import TerraformRequest
 from tests.coded import coded
@@ -334,7 +334,7 @@ def test_terraform_rollback_restores_infrastructure_state_proves_it_and_shows_no
     assert plan
     assert made.status is Status.COMPLETE
     assert made.infrastructure == {"create": 0, "update": 2, "replace": 0, "delete": 0, "same": 1}
-    assert made.counts == {"planned": 2, "moved": 2, "confirmed": 0, "failed": 0, "reverted": 0}
+    assert made.counts == dict.fromkeys(COUNTS, 0) | {"planned": 2, "moved": 2}
     assert [check.check for check in made.verification if check.ok] == [
         "terraform",
         "table",

@@ -14,8 +14,9 @@ from rollback.aws.pacing import Throttles
 from rollback.core.clocks import Clocks
 from rollback.ledger.lease import LeaseLost
 from rollback.model.alias_moves import Move, deployed_versions, states
-from rollback.model.events import AliasesMoved
+from rollback.model.events import AliasesMoved, AliasesReverted
 from rollback.model.plan import Plan
+from rollback.model.record import COUNTS
 from rollback.targets.aliases.target import Aliases
 from rollback.targets.base import Context
 from tests.doubles.clock import Clock
@@ -84,6 +85,11 @@ def estate(request: pytest.FixtureRequest) -> Estate:
     return Estate(keeps=request.param)
 
 
+def counted(**counts: int) -> dict[str, int]:
+    """The counts of a plan of three steps; those that are not given are 0."""
+    return dict.fromkeys(COUNTS, 0) | {"planned": 3} | counts
+
+
 GOAL = {name: ("1", {}) for name in (A, B, C)}
 
 
@@ -96,6 +102,10 @@ def once(estate: Estate, operation: str, function: str, action: Any, *, after: b
             action()
 
     setattr(estate.functions, "after" if after else "before", hook)
+
+
+def outcomes(estate: Estate, journal: Memory) -> dict[str, str]:
+    return {one["name"]: one["outcome"] for one in estate.target.outcomes(estate.plan, journal.events)}
 
 
 def throw(error: Exception) -> Any:
@@ -112,7 +122,7 @@ def test_one_write_a_function_moves_it_and_clears_its_weights(estate: Estate) ->
     assert estate.functions.deployed() == GOAL
     assert sorted(estate.functions.called("UpdateAlias")) == sorted([A, B, C])
     assert estate.functions.called("GetAlias") == []
-    assert estate.counts() == {"planned": 3, "moved": 3, "confirmed": 0, "failed": 0, "reverted": 0}
+    assert estate.counts() == counted(moved=3)
 
 
 def test_undo_restores_version_and_weights(estate: Estate) -> None:
@@ -411,6 +421,43 @@ def test_abort_after_a_takeover_touches_every_alias(estate: Estate) -> None:
     assert outcome.ok
     assert estate.functions.deployed() == estate.start
     assert all(alias.revision != before[name] for name, alias in estate.functions.aliases.items())
+
+
+@pytest.mark.finding("A5")
+def test_abort_after_a_takeover_counts_as_reverted_only_what_had_moved(estate: Estate) -> None:
+    estate.functions.point(A, "1", description=estate.journal.tag)  # moved, and died before it was journalled
+    heir = estate.journal.next_holder()
+
+    estate.undo(heir)
+
+    assert estate.counts(heir) == counted(reverted=1, untouched=2)
+    assert outcomes(estate, heir) == {A: "reverted", B: "untouched", C: "untouched"}
+
+
+@pytest.mark.finding("A5")
+def test_a_second_abort_counts_what_the_first_had_reverted(estate: Estate) -> None:
+    estate.execute()
+    first = estate.journal.next_holder()
+    estate.undo(first)
+    reverted = [event for event in first.events if event.kind == AliasesReverted.kind]
+    first.events[:] = [
+        event for event in first.events if event not in reverted
+    ]  # died before it was journalled
+    second = first.next_holder()
+
+    estate.undo(second)
+
+    assert estate.counts(second) == counted(reverted=3)
+
+
+@pytest.mark.finding("A5")
+def test_what_was_only_confirmed_is_not_reverted(estate: Estate) -> None:
+    estate.plan = estate.planned(to_version="2", code_sha256=f"sha-{B}-2")
+    estate.execute()
+
+    estate.undo()
+
+    assert outcomes(estate, estate.journal) == {A: "reverted", B: "untouched", C: "reverted"}
 
 
 @pytest.mark.parametrize("verb", ["execute", "undo"])

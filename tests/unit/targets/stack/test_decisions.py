@@ -351,6 +351,7 @@ def test_a_record_shows_resource_by_resource_how_far_it_came() -> None:
         "confirmed": 0,
         "failed": 1,
         "reverted": 0,
+        "untouched": 1,
     }
     assert journal.kinds() == ["began", "lock", "changed", "ended", "failed"]
     assert stack_progress.locks(journal.events) == {"0f1e": ""}

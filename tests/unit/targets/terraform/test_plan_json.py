@@ -225,7 +225,8 @@ def test_an_apply_that_went_through_has_done_everything() -> None:
 
     outcome = counts(outcomes(plan, journal(ApplyEnded(code=0, touched=True, all=True))))
 
-    assert outcome == {"planned": 2, "moved": 2, "confirmed": 0, "failed": 0, "reverted": 0}
+    found = {"planned": 2, "moved": 2, "confirmed": 0, "failed": 0, "reverted": 0, "untouched": 0}
+    assert outcome == found
 
 
 def test_what_a_new_plan_no_longer_has_is_done() -> None:
@@ -251,7 +252,8 @@ def test_what_was_reverted_is_reported_as_that() -> None:
         outcomes(plan, journal(wrote(CHANGED, (API, "update", "")), TerraformReverted(commit="bad")))
     )
 
-    assert outcome == {"planned": 2, "moved": 0, "confirmed": 0, "failed": 0, "reverted": 1}
+    found = {"planned": 2, "moved": 0, "confirmed": 0, "failed": 0, "reverted": 1, "untouched": 1}
+    assert outcome == found
 
 
 def state(**objects: str) -> dict[str, Any]:
