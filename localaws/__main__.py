@@ -1,4 +1,4 @@
-"""`python -m localaws up|down|status|env|estate`: the local account, for people and for Makefiles."""
+"""`python -m localaws up|down|status|env|estate|ledger`: the local account, for people and for Makefiles."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 
 from localaws import estate, identity, shell
 from localaws.clients import connect
+from localaws.emulator import server
 from localaws.emulator.tool import ensure_tool
 from localaws.errors import LocalError
 from localaws.first_steps import first_steps
 from localaws.paths import ROOT
 from localaws.progress import BuildProgress
-from rollback.config.naming import DRILL, ROLES
+from rollback.config.naming import BREAK_GLASS, DRILL, ROLES
 from rollback.config.settings import environments, load
 from rollback.core.errors import RollbackError
 
@@ -45,7 +46,7 @@ def _up(options: argparse.Namespace) -> int:
     shown = python.relative_to(ROOT) if python.is_relative_to(ROOT) else python
     print(
         f"The local account answers at {emulator.endpoint} (log: {emulator.log}).\n"
-        "Next, in a shell in this folder (README, Quick start; docs/local-account.md explains each line):\n\n"
+        "Next, in a shell in this folder (docs/local-account.md explains each line):\n\n"
         f"{first_steps(str(shown))}\n\n"
         "End it with: make down"
     )
@@ -89,11 +90,18 @@ def _env(options: argparse.Namespace) -> int:
     credentials = None
     if options.role:
         try:
-            credentials = identity.assume(emulator.endpoint, settings, options.role, options.person)
+            # No workflow can assume the break-glass role: only people can, with MFA.
+            assume = identity.assume_as if options.role == BREAK_GLASS else identity.assume
+            credentials = assume(emulator.endpoint, settings, options.role, options.person)
         except identity.REFUSED as error:
             raise LocalError(
                 f"{settings.names.role(options.role)} cannot be assumed: {error}\n"
                 f"Deploy the foundation first, as the account's root: pulumi up --stack {settings.names.foundation_stack}"
+                + (
+                    "\nNobody may use this role unless people.breakGlass names them: docs/local-account.md, An emergency"
+                    if options.role == BREAK_GLASS
+                    else ""
+                )
             ) from None
     # The account's root is its administrator, who deploys the foundation; roles deploy the other stack.
     variables = shell.environment(
@@ -127,6 +135,18 @@ def _estate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _ledger(options: argparse.Namespace) -> int:
+    emulator, settings = shell.required(), load(ROOT, options.environment)
+    away, where = options.place == "away", f"{options.environment} ({settings.account})"
+    server.take_away_dynamodb(emulator.endpoint, settings.account, away=away)
+    if away:
+        print(f"DynamoDB of {where}, and so the ledger, does not answer. Its data are kept. To end that:")
+        print(f"python -m localaws ledger back {options.environment}")
+    else:
+        print(f"DynamoDB of {where} answers, with all its data.")
+    return 0
+
+
 def _split(text: str | None) -> list[str] | None:
     return None if text is None else [part for part in text.split(",") if part]
 
@@ -145,7 +165,10 @@ def _parser() -> argparse.ArgumentParser:
     env = verbs.add_parser("env", help="print the environment variables for a shell")
     env.add_argument("environment")
     env.add_argument(
-        "--as", dest="role", choices=(*ROLES, DRILL), help="assume a role instead of using the account's root"
+        "--as",
+        dest="role",
+        choices=(*ROLES, DRILL, BREAK_GLASS),
+        help="assume a role instead of using the account's root",
     )
     env.add_argument("--person", default=getpass.getuser(), help="the person who assumes it (default: you)")
     env.set_defaults(run=_env)
@@ -158,6 +181,12 @@ def _parser() -> argparse.ArgumentParser:
     deploy.add_argument("--create-alias", action="store_true", help="create the alias if it is missing")
     deploy.add_argument("--json", action="store_true", help="print a JSON object from function to version")
     deploy.set_defaults(run=_estate)
+    ledger = verbs.add_parser("ledger", help="take the ledger of an environment away, to try an emergency")
+    ledger.add_argument(
+        "place", choices=("away", "back"), help="its DynamoDB does not answer, or answers again"
+    )
+    ledger.add_argument("environment")
+    ledger.set_defaults(run=_ledger)
     return parser
 
 

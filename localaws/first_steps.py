@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Who acts, and the commands. The quick start in README.md is the same text.
+# Who acts, and the commands. The quick start in docs/local-account.md is the same text.
 FIRST_STEPS = (
     (
         "As the account's root: declare the ledger, its archive and the roles",

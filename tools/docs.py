@@ -56,7 +56,7 @@ _CELL = re.compile(r"(?<=\| )`((?:[^`|\n\\]|\\\|){30,})`(?= \|)")
 _MARK = re.compile(r"(?<=[/_|,])|(?<=::)|(?<=[a-z}]-)")
 # GitHub is content with three, https://python-markdown.github.io/#differences is not.
 _ITEM = re.compile(r"^ {3}(?=\S| +\S)")
-_LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+_LINK = re.compile(r"(?:\]\(|\bsrc(?:set)?=\")([^)#:\s\"]+)(?:#[^)]*)?[)\"]")
 # Warnings of the generator's docstring parsers, which its strict mode ignores.
 _WARNED = re.compile(r"^(griffe|mkdocstrings|markdown|WARNING|ERROR)\b.*", re.MULTILINE)
 

@@ -41,7 +41,7 @@ from rollback.views.records import overview_view
 PLACE = ROOT / "docs" / "screens"
 WIDTH, HEIGHT = 100, 30
 # A picture loads nothing from the network.
-_TEMPLATE = re.sub(r"\s*@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+TEMPLATE = re.sub(r"\s*@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 _ENV, _ACCOUNT, _REGION = "prod", "111122223333", "eu-central-1"
 _NEW, _OLD, _OLDEST = "v1.2.0", "v1.1.0", "v1.0.0"
 _SERVICES = {
@@ -279,7 +279,7 @@ def drawn(name: str, command: str, view: Any) -> str:
         legacy_windows=False,
     )
     console.print(view, crop=False)
-    return console.export_svg(title=command, code_format=_TEMPLATE, unique_id=name)
+    return console.export_svg(title=command, code_format=TEMPLATE, unique_id=name)
 
 
 def main(arguments: Sequence[str]) -> int:

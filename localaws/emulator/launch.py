@@ -80,6 +80,7 @@ def _serve(listener: socket.socket, port: int) -> None:
         idle,
         lambda_actions,
         leading_keys,
+        outage,
         past,
         people,
     )
@@ -96,6 +97,7 @@ def _serve(listener: socket.socket, port: int) -> None:
     function_code.install()
     idle.install()
     past.install()
+    outage.install()
     alias_metrics.install()
     async_invocations.install()
     alarms.install()
@@ -112,7 +114,7 @@ def _serve(listener: socket.socket, port: int) -> None:
     sys.stdout.flush()
     # Anybody who started us has read its line and may be gone; what follows goes to the log.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    own = {copying.PATH: copying.asked, idle.PATH: idle.asked}
+    own = {module.PATH: module.asked for module in (copying, idle, outage)}
     asyncio.run(serve(copying.beside(app.app, own), config))
 
 

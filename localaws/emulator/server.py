@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localaws import processes
-from localaws.emulator import copying, idle
+from localaws.emulator import copying, idle, outage
 from localaws.emulator.calls import FOLDER
 from localaws.emulator.tool import ensure_tool
 from localaws.errors import LocalError
@@ -173,6 +173,11 @@ def make_idle(
     """Makes a version Inactive, which takes `seconds` to wake and `ends` in a state (`localaws.emulator.idle`)."""
     asked = {"account": account, "region": region, "function": function, "version": version}
     _ask(endpoint, idle.PATH, asked | {"seconds": seconds, "ends": ends})
+
+
+def take_away_dynamodb(endpoint: str, account: str, *, away: bool) -> None:
+    """Takes DynamoDB of an account out of reach, or ends that; its data stay (`localaws.emulator.outage`)."""
+    _ask(endpoint, outage.PATH, {"account": account, "away": away})
 
 
 def _ask(endpoint: str, path: str, asked: Mapping[str, object]) -> None:

@@ -54,7 +54,7 @@ _ANSWERS = [
     (re.compile(r"Use arrows to move, type to filter\]"), "yes\r"),
     (re.compile(r"by typing `([\w-]+)`: ?$"), r"\1\n"),
 ]
-_ROWS_AND_COLUMNS = (50, 240)
+_ROWS, _COLUMNS = 50, 240
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]|\r")
 
 
@@ -139,17 +139,21 @@ def commands(page: Path) -> list[Line]:
 
 @dataclass(kw_only=True)
 class Terminal:
-    """Somebody's shell: commands that are typed see what earlier ones have exported."""
+    """Somebody's shell: commands that are typed see what earlier ones have exported. `written` is what the last one
+    has sent to the terminal, and `screen` the same without control sequences.
+    """
 
     home: Path
     cwd: Path
     variables: dict[str, str]
+    columns: int = _COLUMNS
+    written: str = field(default="", init=False)
     screen: str = field(default="", init=False)
 
     def type(self, command: str) -> int:
         """Types a command and returns its exit code when it has ended; `screen` is what it showed."""
         ours, others = pty.openpty()
-        fcntl.ioctl(others, termios.TIOCSWINSZ, struct.pack("HHHH", *_ROWS_AND_COLUMNS, 0, 0))
+        fcntl.ioctl(others, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, self.columns, 0, 0))
         after = self.home / ".variables"
         # A session without a terminal gets the first one that it opens.
         script = (
@@ -170,7 +174,7 @@ class Terminal:
         finally:
             os.close(ours)
             os.close(others)
-        self.screen = _plain(shown)
+        self.written, self.screen = shown.decode(errors="replace"), _plain(shown)
         planted.heard(command, self.screen)
         pairs = (one.partition("=") for one in after.read_text().split("\0") if one)
         self.variables = {name: value for name, _, value in pairs if name not in ("_", "SHLVL")}

@@ -352,16 +352,17 @@ def _table(world: World) -> str:
     return world.platform.settings.names.table("ddb-access-management")
 
 
-@step("the ledger is gone")
-def ledger_gone(world: World) -> None:
-    world.platform.root_client("dynamodb").delete_table(
-        TableName=world.platform.settings.names.deployments_table
-    )
+@step("the ledger does not answer")
+def ledger_away(world: World) -> None:
+    server.take_away_dynamodb(world.platform.endpoint, world.platform.settings.account, away=True)
 
 
 @step("the table is back, and empty")
 def ledger_back(world: World) -> None:
-    world.platform.root_client("dynamodb").create_table(**world.platform.table)
+    server.take_away_dynamodb(world.platform.endpoint, world.platform.settings.account, away=False)
+    dynamodb = world.platform.root_client("dynamodb")
+    dynamodb.delete_table(TableName=world.platform.settings.names.deployments_table)
+    dynamodb.create_table(**world.platform.table)
 
 
 @step("it is interrupted in the middle")
@@ -489,6 +490,7 @@ def test_getting_started(warm: Warm, tmp_path: Path) -> None:
 
 
 @pytest.mark.finding("W7")
+@pytest.mark.finding("A8")
 def test_emergency(prod: Platform) -> None:
     prod.story()
     follow(ROOT / "docs" / "emergency.md", World(platforms={"prod": prod}, reader=Reader(values={})))

@@ -406,6 +406,35 @@ def test_an_account_is_started_and_stopped_twice_and_remembers(tmp_path: Path, d
         server.stop(emulator)  # again: nothing happens
 
 
+@pytest.mark.finding("A8")
+def test_dynamodb_of_one_account_is_out_of_reach_until_it_is_back_also_after_a_restart_and_loses_nothing(
+    tmp_path: Path, dev: Settings
+) -> None:
+    item = {"PK": {"S": "carol"}}
+    other = dev.model_copy(update={"account": "111122223333"})
+
+    with server.running(tmp_path / "state", auth=False) as emulator:
+        ours, theirs = (connect("dynamodb", emulator.endpoint, one, attempts=1) for one in (dev, other))
+        for client in (ours, theirs):
+            _make_table(client, TABLE)
+            client.put_item(TableName=TABLE, Item=item)
+        server.take_away_dynamodb(emulator.endpoint, dev.account, away=True)
+        with pytest.raises(ClientError) as away:
+            ours.put_item(TableName=TABLE, Item={"PK": {"S": "nobody"}})
+        assert theirs.scan(TableName=TABLE)["Items"] == [item]
+    with server.running(tmp_path / "state", auth=False) as emulator:
+        ours = connect("dynamodb", emulator.endpoint, dev, attempts=1)
+        with pytest.raises(ClientError):
+            ours.scan(TableName=TABLE)
+        server.take_away_dynamodb(emulator.endpoint, dev.account, away=False)
+        back = ours.scan(TableName=TABLE)["Items"]
+    with server.running(tmp_path / "state", auth=False) as emulator:
+        stays = connect("dynamodb", emulator.endpoint, dev, attempts=1).scan(TableName=TABLE)["Items"]
+
+    assert away.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    assert back == stays == [item]
+
+
 def test_accounts_started_together_have_their_own_ports_and_contents(dev: Settings) -> None:
     with ThreadPoolExecutor(4) as pool:
         emulators = list(pool.map(lambda _: server.start(None, auth=False), range(4)))
@@ -468,6 +497,15 @@ def test_up_finds_what_is_up_and_down_ends_it(tmp_path: Path, dev: Settings) -> 
     assert not shell.down(tmp_path)
 
 
+def _make_table(client: Any, name: str) -> None:
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
 def _until(true: Callable[[], bool], seconds: float = 20.0) -> bool:
     """Whether it becomes true within `seconds`; looked at often, so that no test waits longer than it must."""
     deadline = time.monotonic() + seconds
@@ -526,12 +564,7 @@ def test_an_inactive_version_fails_its_invocation_and_wakes_by_it(
 
 def test_a_table_is_restored_to_a_second_of_its_past(account: Emulator, dev: Settings) -> None:
     client = connect("dynamodb", account.endpoint, dev)
-    client.create_table(
-        TableName="past",
-        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    _make_table(client, "past")
     client.update_continuous_backups(
         TableName="past", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
