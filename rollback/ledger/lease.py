@@ -46,7 +46,7 @@ _RENEWALS = 3
 
 
 class LeaseLost(RollbackError):
-    """Another process holds the lease now, or it could not be renewed in time: stop at once."""
+    """Another process holds the lease now, or it could not be renewed: stop at once."""
 
     code_default = Code.LEASE_LOST
 
@@ -173,7 +173,7 @@ class Lease:
         except RollbackError:
             return
         else:
-            self._renewed = started
+            self._renewed = max(self._renewed, started)
 
     def release(self) -> None:
         """Releases the lease; or, while a record is running, parks it for the command that resumes or aborts the

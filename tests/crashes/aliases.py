@@ -153,7 +153,7 @@ def _gone_on(estate: AliasEstate, seen: Undisturbed, then: str) -> str:
     if record is None:
         return _without_record(estate, seen, owner, then)
     status = _is_truthful(estate, record)
-    run = estate.start(then, record, "--json", as_=CAROL).wait()
+    run = typed(lambda: estate.start(then, record, "--json", as_=CAROL).wait())
     if status == "COMPLETE":
         # It died after its last write: there is nothing to go on with, and nothing is lost. What the audit
         # trail lacks comes with the next record.
@@ -164,6 +164,15 @@ def _gone_on(estate: AliasEstate, seen: Undisturbed, then: str) -> str:
     _equal(estate.state(), seen.goal if then == RESUME else _reverted(seen, estate.state()))
     must(estate.chain_break(record) is None, "the chain is broken")
     return str(run.json["status"])
+
+
+def typed(command: Callable[[], Run]) -> Run:
+    """A command; and once more, as a person would, where the machine stood still for so long that it lost its lease."""
+    for _ in range(_TRIES - 1):
+        run = command()
+        if not run.code or _TOO_SLOW not in run.err:
+            return run
+    return command()
 
 
 def _without_record(estate: AliasEstate, seen: Undisturbed, owner: str | None, then: str) -> str:
@@ -182,12 +191,12 @@ def _without_record(estate: AliasEstate, seen: Undisturbed, owner: str | None, t
         must(shown.code == 2, str(shown))
         resumed = estate.start("resume", owner, as_=CAROL).wait()
         must(resumed.code == 3 and f"rollback abort {owner} --env dev" in resumed.err, str(resumed))
-        freed = estate.start("abort", owner, as_=CAROL).wait()
+        freed = typed(lambda: estate.start("abort", owner, as_=CAROL).wait())
         must(freed.code == 0, str(freed))
     _equal(estate.state(), seen.before)
     if then == ABORT:
         return "nothing begun" if owner is None else "lease freed"
-    again = estate.start(*VERB, as_=CAROL).wait()
+    again = typed(lambda: estate.start(*VERB, as_=CAROL).wait())
     must(again.code == 0, str(again))
     _equal(estate.state(), seen.goal)
     return "begun anew" if owner is None else "freed, begun anew"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.crashes import calls
-from tests.crashes.aliases import ABORT, RESUME, Case, must
+from tests.crashes.aliases import ABORT, RESUME, Case, must, typed
 from tests.crashes.calls import Point
 from tests.crashes.report import Row
 from tests.crashes.watched import Watched
@@ -189,7 +189,7 @@ def _gone_on(scene: Scene, seen: Seen, then: str, *, dead: bool) -> str:
 
 def _typed(scene: Scene, *arguments: str, dead: bool) -> Run:
     """A command; and once more as it advises, where it was killed before its journal could name the engine's lock."""
-    run = scene.type(*arguments)
+    run = typed(lambda: scene.type(*arguments))
     if dead and run.code and (holder := _HOLDER.search(run.err)):
         return scene.type(*arguments, "--confirm-dead", holder[1])
     return run
@@ -198,7 +198,7 @@ def _typed(scene: Scene, *arguments: str, dead: bool) -> Run:
 def _without_record(scene: Scene, seen: Seen, then: str) -> str:
     owner = scene.owner()
     if owner is not None:
-        freed = scene.type("abort", owner)
+        freed = typed(lambda: scene.type("abort", owner))
         must(freed.code == 0, str(freed))
     _is_deployed(scene, seen.before)
     if then == ABORT:

@@ -428,6 +428,16 @@ MUTANTS = (
         ((assigned("in_flight"), gone),),
     ),
     Mutant(
+        "renewed after a pause although another has taken it",
+        ("lease expiry", "execute"),
+        f"{_LEASE}:Lease.renew",
+        (
+            (text("nonce = :nonce"), becomes('"attribute_exists(nonce)"')),
+            (entry(":nonce"), gone),
+            (entry(":fence"), gone),
+        ),
+    ),
+    Mutant(
         "takeover without watching",
         ("second operator", "execute"),
         f"{_LEASE}:Leases._watch",

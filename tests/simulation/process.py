@@ -135,6 +135,8 @@ class Process:
     result: Any = None
     error: BaseException | None = None
     beats: list[Beat] = field(default_factory=list)
+    # Whether a beat of its is given right now; a lease is renewed between two calls, too, after a pause.
+    beating_now: bool = False
     nonces: set[str] = field(default_factory=set)
     # Function → how long its history was when this process last looked at its live version.
     looked: dict[str, int] = field(default_factory=dict)

@@ -194,6 +194,11 @@ class Truth:
         answer = method(**request)
         after = self._world.item(*LOCK) or {}
         taken = request["UpdateExpression"].startswith("SET #owner = :owner")
+        renewed = request["UpdateExpression"].startswith("SET beat = beat")
+        if renewed and after.get("nonce") not in process.nonces:
+            raise self._world.violated(
+                f"{process.name} renewed the lease of {after.get('owner')}, not its own"
+            )
         if taken:
             process.nonces.add(after["nonce"])
             if before and before.get("nonce") and "owner" in before:

@@ -67,7 +67,7 @@ class Wire:
     def send(self, operation: str, method: Callable[..., Any], request: dict[str, Any]) -> Any:
         process, world = self._process, self._world
         subject = about(operation, request)
-        beat = operation == "update_item" and "SET beat = beat" in request["UpdateExpression"]
+        beat = process.beating_now
         call = Call(operation, subject, process.stage.phase(operation, subject, beat=beat))
         if beat:
             # A thread of its own: it is never where the schedule stops a process.

@@ -88,10 +88,13 @@ class World:
             at, _, process, beat = min(due, key=lambda one: one[:2])
             self.now = max(self.now, at)
             beat.at = self.now + beat.seconds
+            process.beating_now = True
             try:
                 again = beat.beat()
             except Killed:
                 continue
+            finally:
+                process.beating_now = False
             if not again and beat in process.beats:
                 process.beats.remove(beat)
         self.now = max(self.now, end)

@@ -185,6 +185,28 @@ def test_a_process_that_was_paused_has_lost_the_lease_that_another_has_taken(wor
     assert item(world)["beat"] == 0, "the old holder has not renewed the lease of its successor"
 
 
+def test_a_process_that_was_paused_finds_its_lease_lost_after_another_has_ended_the_record(
+    world: World,
+) -> None:
+    paused = world.session(ALICE).leases.take(ALIASES, "R1")
+    world.session(DAN).leases.take_over(ALIASES, "R1", quiet).release()
+
+    with pytest.raises(LeaseLost):
+        paused.check()
+
+    assert world.session().leases.holder(ALIASES) is None
+
+
+def test_a_takeover_that_has_watched_for_a_whole_lease_yields_to_a_holder_that_wakes_up(world: World) -> None:
+    paused = world.session(ALICE).leases.take(ALIASES, "R1")
+    world.clock.meanwhile = lambda _: paused.check() if world.clock.seconds >= 60 else None
+
+    with pytest.raises(LeaseHeld):
+        world.session(DAN).leases.take_over(ALIASES, "R1", quiet)
+
+    assert can_write(world, paused)
+
+
 def test_a_lease_that_can_not_be_renewed_in_time_is_lost_for_good(world: World) -> None:
     lease = world.session().leases.take(ALIASES, "R1")
     table = lease.table
