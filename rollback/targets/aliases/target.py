@@ -390,7 +390,7 @@ class Aliases:
             for step in waiting:
                 with explained(f"reading the provisioned concurrency of {step.function}"):
                     status = provisioned_status(self._account, step.function, self._settings.alias)
-                if status == "FAILED" or self._clock() > deadline:
+                if status == "FAILED" or (status == "IN_PROGRESS" and self._clock() > deadline):
                     reason = f"its provisioned concurrency did not become ready ({status})"
                     failures.append(Failure(subject=step.function, reason=reason))
                 elif status == "IN_PROGRESS":

@@ -545,6 +545,16 @@ def test_provisioned_concurrency_is_waited_for(estate: Estate) -> None:
     assert estate.clock.seconds == 4.0
 
 
+def test_provisioned_concurrency_that_became_ready_while_this_process_was_paused_is_no_failure(
+    estate: Estate,
+) -> None:
+    estate.functions.aliases[B].provisioned = ["IN_PROGRESS", "READY"]
+    estate.plan = estate.planned(provisioned=5)
+    estate.clock.meanwhile = lambda _: setattr(estate.clock, "seconds", 3600)
+
+    assert estate.execute().ok
+
+
 def test_provisioned_concurrency_that_does_not_become_ready_is_a_failure_that_is_reverted(
     estate: Estate,
 ) -> None:
