@@ -43,6 +43,7 @@ test: tools ## every promise at least once: unit, integration and end-to-end tes
 
 soak: tools ## all of it, to the end: every test, every crash point and 10,000 schedules (hours; ARGS=… goes to pytest)
 	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(or $(ARGS),$(TESTS))
+	@$(CLEAN) $(VENV) -m tests.freezer -- $(VENV) -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m "not soak" $(or $(ARGS),$(TESTS))
 	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --mutants 1200
 	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --guard
 	@$(CLEAN) $(VENV) -m tests.crashes
