@@ -43,6 +43,8 @@ _MORE: Mapping[str, type] = {"holder": dict, "lease_seconds": int, "beat_at": st
 _LONGEST = 3600
 # How often an overdue lease is renewed before it is lost: a machine that stands still may do so in a renewal, too.
 _RENEWALS = 3
+# In seconds; a taker that has not looked for so long, or for a quarter of a lease, was itself paused.
+_PAUSE = 5.0
 
 
 class LeaseLost(RollbackError):
@@ -337,7 +339,10 @@ class Leases:
     def _watch(
         self, domains: Sequence[str], owner: str, waiting: Callable[[float], None]
     ) -> dict[str, Item | None]:
-        """Each domain's holder, after it had no heartbeat for the length of a lease; None if free."""
+        """Each domain's holder, after it had no heartbeat for the length of a lease; None if free.
+
+        After a pause of this process the time begins anew: if the machine was suspended, so was a holder on it.
+        """
         found = {domain: self.holder(domain) for domain in domains}
         for domain, held in found.items():
             if held is not None and held["owner"] != owner:
@@ -348,9 +353,10 @@ class Leases:
         seconds = [
             max(self.seconds, min(_LONGEST, held.get("lease_seconds", 0))) for held in watched.values()
         ]
-        watch, began = max(seconds, default=0), self.clocks.monotonic()
-        while (left := watch - (self.clocks.monotonic() - began)) > 0:
+        left = watch = float(max(seconds, default=0))
+        while left > 0:
             waiting(left)
+            began = self.clocks.monotonic()
             self.clocks.sleep(min(1.0, left))
             for domain, held in watched.items():
                 seen = self.holder(domain)
@@ -361,6 +367,8 @@ class Leases:
             watched = {domain: held for domain, held in watched.items() if found[domain] is not None}
             if not watched:
                 break
+            spent = self.clocks.monotonic() - began
+            left = watch if spent > max(_PAUSE, watch / 4) else left - spent
         return found
 
     def _seize(self, domain: str, owner: str, held: Item | None) -> Lease:

@@ -142,6 +142,7 @@ def test_resume_does_not_go_forward_again_once_it_was_being_rolled_back(dev: Pla
 
 def test_nobody_takes_over_from_a_process_that_lives(dev: Platform, proxy: Proxy) -> None:
     dev.story()
+    dev.configure(leaseSeconds=20)  # longer than this machine stands still
     held = proxy.hold("UpdateAlias")
     running = _start(dev, proxy)
     held.wait()

@@ -290,6 +290,26 @@ def test_a_takeover_is_refused_at_the_first_sign_of_life(world: World) -> None:
     assert can_write(world, holder)
 
 
+@pytest.mark.parametrize("watched", [1, 59])
+def test_a_takeover_on_a_machine_that_was_suspended_still_finds_a_sign_of_life(
+    world: World, watched: int
+) -> None:
+    holder = world.session(ALICE).leases.take(ALIASES, "R1")
+
+    def suspended_once(_: float) -> None:
+        if watched <= world.clock.seconds < 3600:
+            world.clock.seconds += 3600
+        elif world.clock.seconds >= 3615:
+            holder.renew()
+
+    world.clock.meanwhile = suspended_once
+
+    with pytest.raises(LeaseHeld):
+        world.session(DAN).leases.take_over(ALIASES, "R1", quiet)
+
+    assert can_write(world, holder)
+
+
 def test_a_takeover_of_another_records_lease_is_refused_at_once(world: World) -> None:
     world.session(ALICE).leases.take(ALIASES, "R1")
 
@@ -329,7 +349,7 @@ def test_of_two_heirs_one_takes_over(world: World) -> None:
     together = threading.Barrier(2)
 
     def inherit(_: int) -> str:
-        together.wait(10)
+        together.wait(60)
         try:
             world.session(DAN).leases.take_over(ALIASES, "R1", quiet)
         except LeaseHeld:
