@@ -71,7 +71,7 @@ def test_its_children_are_killed_with_one_that_does_not_stop(
 
     assert (code, running.stopped, running.late) == (-9, True, False)
     child = int((tmp_path / "child").read_text())
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while began(child) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not began(child)
@@ -89,4 +89,4 @@ def test_a_second_reader_does_not_wait(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, DEAF, look)
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < subprocess_gate.GRACE, "it has not waited for the graceful end"

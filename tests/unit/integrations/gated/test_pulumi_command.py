@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from pulumi.automation import CommandError, ConcurrentUpdateError, Deployment, S
 from pulumi.automation.errors import InvalidVersionError
 
 from rollback.core.process_identity import began
+from rollback.integrations.gated import process
 from rollback.integrations.gated.pulumi_command import (
     Ended,
     GatedCommand,
@@ -122,9 +124,14 @@ def test_it_fails_as_the_sdks_own_command_does(
 
 
 @pytest.mark.parametrize("why", ["late", "stopped"])
-def test_it_is_asked_once_to_end_in_good_order(make: Make, tmp_path: Path, why: str) -> None:
+def test_it_is_asked_once_to_end_in_good_order(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
     lines: list[str] = []
-    hooks = Hooks(seconds=0.3 if why == "late" else 60, stopping=lambda: why == "stopped" and bool(lines))
+    hooks = Hooks(seconds=1000, stopping=lambda: why == "stopped" and bool(lines))
+    # Its time is over as soon as it has begun.
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + (2000 if why == "late" and lines else 0))
+    monkeypatch.setattr(process, "time", clock)
     command = make(PATIENT, hooks)
 
     with pytest.raises(CommandError):
