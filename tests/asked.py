@@ -3,7 +3,8 @@
 Every emulator of theirs writes down each call that it judges (`localaws.emulator.calls`). `permissions/asked.jsonl`
 holds them in shapes, one a line: what differs from run to run, or from environment to environment, is a word in
 angle brackets. `permissions/test_permissions.py` puts the shapes to another judge of IAM policies, in seconds; at
-the end of a run of all end-to-end tests `tests/conftest.py` says whether the file is what they ask now.
+the end of a run of all end-to-end tests `tests/conftest.py` says whether the file is what they ask now. `make test`
+runs some of them, so that it says what is new in the file; only `make soak`, which runs all, says what is gone.
 """
 
 from __future__ import annotations
