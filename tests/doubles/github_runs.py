@@ -15,14 +15,26 @@ REPOSITORY, TOKEN = "acme/platform", "token"
 
 
 @contextmanager
-def serving(runs: dict[str, str]) -> Iterator[dict[str, str]]:
-    """Answers with the status of each of `runs`: `4711`, or `4711/attempts/2`. Gives the variables by which it is asked."""
+def serving(
+    runs: dict[str, str], reviewed: dict[str, list[tuple[str, str, str]]] | None = None
+) -> Iterator[dict[str, str]]:
+    """Answers with the status of each of `runs`: `4711`, or `4711/attempts/2`. Gives the variables by which it is asked.
+
+    `reviewed` has a run's reviews, each a state, an environment and who gave it ("Get the review history for a workflow run").
+    """
+    histories = {
+        f"{run}/approvals": [
+            {"state": state, "environments": [{"name": name}], "user": {"login": who}}
+            for state, name, who in reviews
+        ]
+        for run, reviews in (reviewed or {}).items()
+    }
 
     class Api(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             run = self.path.removeprefix(f"/repos/{REPOSITORY}/actions/runs/")
-            known = run in runs and self.headers["Authorization"] == f"Bearer {TOKEN}"
-            body = json.dumps({"status": runs.get(run)}).encode()
+            known = run in {*runs, *histories} and self.headers["Authorization"] == f"Bearer {TOKEN}"
+            body = json.dumps(histories.get(run, {"status": runs.get(run)})).encode()
             self.send_response(200 if known else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,40 @@ def test_on_github_a_run_is_its_number_and_its_starter_who_runs_it_again(
 
     assert isinstance(run, GitHubActions)
     assert (run.run, run.attempt, run.starter()) == ("4711", "4711/attempts/2", "carol")
+
+
+@pytest.fixture
+def reviewed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Reviews of run 4711, which alice has started and carol runs again → who is its reviewer."""
+    with contextlib.ExitStack() as running:
+
+        def reviewer(*reviews: tuple[str, str, str]) -> str:
+            asked = running.enter_context(github_runs.serving({}, {"4711": [*reviews]}))
+            who = {"GITHUB_ACTOR": "alice", "GITHUB_TRIGGERING_ACTOR": "carol"}
+            for name, value in {**asked, **who, "GITHUB_RUN_ID": "4711"}.items():
+                monkeypatch.setenv(name, value)
+            return ci.current().reviewer(APPROVAL)
+
+        yield reviewer
+
+
+def test_on_github_the_reviewer_is_who_let_the_job_go_on_in_its_environment(
+    reviewed: Callable[..., str],
+) -> None:
+    others = ("approved", "prod-deploy", "mallory"), ("rejected", APPROVAL, "mallory")
+
+    assert reviewed(*others, ("approved", APPROVAL, "bob")) == "bob"
+    with pytest.raises(Refused, check=coded(Code.REVIEW_MISSING)):
+        reviewed(*others)
+
+
+@pytest.mark.finding("S8")
+@pytest.mark.parametrize("person", ["alice", "carol", "Carol"])
+def test_on_github_neither_who_began_a_run_nor_who_runs_it_again_can_approve_it(
+    reviewed: Callable[..., str], person: str
+) -> None:
+    with pytest.raises(Refused, check=coded(Code.APPROVAL_REFUSED)):
+        reviewed(("approved", APPROVAL, person))
 
 
 def test_on_gitlab_a_run_is_its_pipeline_and_an_attempt_its_job(lab: GitLab) -> None:
