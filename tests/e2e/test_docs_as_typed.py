@@ -9,19 +9,24 @@ import itertools
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
+from typer.main import get_command
 
 from localaws import estate, identity, shell
 from localaws.emulator import server
 from localaws.paths import ROOT
+from rollback.cli.app import app
 from rollback.config.naming import APPROVER, DEPLOYER, ROLLBACK
 from rollback.config.settings import load
 from rollback.model.record import now_iso
@@ -451,6 +456,7 @@ def _follow(page: Path, world: World) -> None:
 # -- the pages -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.soak  # test_stack.py, test_infrastructure.py and test_table.py have the same verbs roll back for real; test_every_line_of_a_page_is_one_that_the_command_takes
 def test_infrastructure(kept: Callable[[str], Kept], warm: Warm, tmp_path: Path) -> None:
     with declared(kept("dev"), tmp_path, warm, up=False) as infrastructure:
         platform = infrastructure.platform
@@ -482,6 +488,7 @@ def test_how_to(make: Callable[[str], Platform]) -> None:
     follow([ROOT / "docs" / "how-to" / f"{guide}.md" for guide in _GUIDES], world)
 
 
+@pytest.mark.soak  # test_local_account.py types the quick start, a real `pulumi up` declares what every account here has; test_every_line_of_a_page_is_one_that_the_command_takes
 @pytest.mark.finding("W1")
 @pytest.mark.finding("W2")
 def test_getting_started(warm: Warm, tmp_path: Path) -> None:
@@ -523,6 +530,7 @@ def test_install(untouched: Platform) -> None:
     follow(ROOT / "docs" / "install.md", World(platforms={"dev": untouched}, reader=Reader(values={})))
 
 
+@pytest.mark.soak  # test_acceptance.py runs it; test_every_line_of_a_page_is_one_that_the_command_takes
 def test_acceptance(dev: Platform) -> None:
     follow(ROOT / "docs" / "acceptance.md", World(platforms={"dev": dev}, reader=Reader(values={})))
 
@@ -565,6 +573,38 @@ def bare(folder: Path, warm: Warm) -> Iterator[World]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_all_code_of_a_page_is_in_blocks_that_name_their_language(page: Path) -> None:
     assert read(page) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_line_of_a_page_is_one_that_the_command_takes(page: Path) -> None:
+    """Where a page is typed to its end by `make soak` only, this is what every run knows of it."""
+    refused = {str(line): why for line in commands(page) if (why := _not_taken(line.command))}
+
+    assert not refused
+
+
+def _not_taken(line: str) -> str:
+    """Why the command line refuses a line of ours; a placeholder is any word, and nothing is carried out."""
+    words = shlex.split(line, comments=True)
+    while words and re.fullmatch(r"\w+=.*", words[0]):
+        del words[0]
+    words = [*itertools.takewhile(lambda word: word not in ("|", "&&", ">", "&"), words)]
+    if not words or words[0] != "rollback":
+        return ""
+    command: Any = get_command(app)
+    name, *arguments = words
+    while hasattr(command, "commands") and arguments and not arguments[0].startswith("-"):
+        name, *arguments = arguments
+        if name not in command.commands:
+            return f"there is no {name}"
+        command = command.commands[name]
+    try:
+        command.make_context(name, arguments)
+    except typer.Exit:  # a help text
+        return ""
+    except typer.TyperException as error:
+        return str(error)
+    return ""
 
 
 def test_every_page_with_commands_is_followed() -> None:
