@@ -19,7 +19,7 @@ from tests.doubles.world import create_table
 from tests.e2e.docs_as_typed import Block
 from tests.e2e.estate_under_test import ADMIN, SCRIPT, Person, Platform, git
 from tests.e2e.permission_sets import assign
-from tests.warm import Run
+from tests.warm import Run, Warm
 
 PAGE = ROOT / "docs" / "recipes.md"
 SETS = {DEPLOYER: "Deploy", ROLLBACK: "OnCall"}
@@ -121,7 +121,9 @@ class Recipe:
         assign(self.platform, SETS, [DAN, ALICE])
 
 
-def begin(emulator: Emulator, folder: Path, account: str, section: str, stack: str = "") -> Recipe:
+def begin(
+    emulator: Emulator, folder: Path, account: str, section: str, *, warm: Warm, stack: str = ""
+) -> Recipe:
     """An empty account and a repository with nothing but settings of nothing."""
     root = folder / "checkout"
     root.mkdir(parents=True)
@@ -132,7 +134,8 @@ def begin(emulator: Emulator, folder: Path, account: str, section: str, stack: s
         settings=load(root, ENVIRONMENT),
         root=root,
         folder=folder,
-        path=f"{SCRIPT.parent}{os.pathsep}/usr/bin{os.pathsep}/bin",
+        path=os.pathsep.join([str(warm.scripts), str(SCRIPT.parent), "/usr/bin", "/bin"]),
+        warm=warm,
     )
     platform.root_client("s3").create_bucket(
         Bucket=f"artifacts-{account}", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from tests.e2e.estate_under_test import ADMIN, Platform
 from tests.e2e.scratch_under_test import administrator, things
 
@@ -41,6 +43,7 @@ def test_nothing_is_made_for_a_dry_run_or_where_nobody_confirms(dev: Platform) -
     assert things(dev) == before
 
 
+@pytest.mark.soak  # tests/integration/actions/acceptance/test_run.py asks one to stop
 def test_an_interrupted_run_removes_what_it_has_made(dev: Platform) -> None:
     before = things(dev)
 
@@ -59,6 +62,7 @@ def test_an_interrupted_run_removes_what_it_has_made(dev: Platform) -> None:
     assert things(dev) == before
 
 
+@pytest.mark.soak  # tests/integration/actions/acceptance/test_run.py kills one
 def test_what_a_killed_run_has_left_is_removed_by_the_next_one(dev: Platform) -> None:
     before, ada = things(dev), administrator(dev)
     running = dev.start("acceptance", "--yes", as_=ADMIN, extra=ada)
@@ -73,6 +77,7 @@ def test_what_a_killed_run_has_left_is_removed_by_the_next_one(dev: Platform) ->
     assert things(dev) == before
 
 
+@pytest.mark.soak  # tests/unit/actions/test_acceptance.py has the document of the same report
 def test_a_person_sees_each_fact_with_what_was_measured(dev: Platform) -> None:
     run = dev.rollback("acceptance", "--yes", as_=ADMIN, extra=administrator(dev))
 

@@ -41,6 +41,7 @@ def platform(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
             made.end()
 
 
+@pytest.mark.soak  # test_adopt.py adopts what exists and what differs; tests/unit/actions/adoption/test_discovery.py names lost audiences
 @pytest.mark.finding("W9")
 def test_a_provider_and_a_parameter_made_by_hand_are_adopted_and_the_second_up_changes_nothing(
     platform: Platform,

@@ -52,6 +52,7 @@ def test_an_unrecorded_deployment_is_rolled_back_to_what_was_recorded_and_then_t
     assert status(dev) == ("HEALTHY", [])
 
 
+@pytest.mark.soak  # tests/simulation/test_advice.py: no advised line is refused, whatever has happened
 @pytest.mark.finding("M2")
 def test_a_quarantined_release_that_is_deployed_again_is_named_and_rolled_back(dev: Platform) -> None:
     dev.story()
@@ -69,6 +70,7 @@ def test_a_quarantined_release_that_is_deployed_again_is_named_and_rolled_back(d
     assert dev.live() == good
 
 
+@pytest.mark.soak  # tests/integration/actions/test_advice.py shows it with what to do
 @pytest.mark.finding("U2")
 def test_a_rollback_that_failed_in_verification_is_shown_with_every_way_on(dev: Platform) -> None:
     dev.story()

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import yaml
 
 from rollback.config.naming import APPROVER
@@ -153,6 +154,7 @@ def test_an_approval_of_another_plan_is_refused(prod: Platform) -> None:
     assert "approved another plan" in applied.err
 
 
+@pytest.mark.soak  # tests/unit/actions/test_approval.py
 def test_a_digest_may_be_shortened_but_not_to_a_few_digits(prod: Platform) -> None:
     prod.story()
     waiting = prod.waiting()
@@ -180,6 +182,7 @@ def test_an_alias_that_moved_after_the_approval_is_refused(prod: Platform) -> No
     assert prod.everything() == before
 
 
+@pytest.mark.soak  # tests/integration/actions/test_lifecycle.py
 def test_a_release_recorded_after_the_approval_is_not_rolled_over(prod: Platform) -> None:
     prod.story()
     waiting = prod.waiting()
@@ -197,6 +200,7 @@ def test_a_release_recorded_after_the_approval_is_not_rolled_over(prod: Platform
     assert prod.versions() == dict.fromkeys(FUNCTIONS, "4")
 
 
+@pytest.mark.soak  # tests/integration/actions/test_lifecycle.py
 def test_the_target_quarantined_after_the_approval_is_refused(prod: Platform) -> None:
     prod.story()
     waiting = prod.waiting("--to", "v1.1.0")
@@ -268,6 +272,7 @@ def test_a_plan_that_was_aborted_can_be_neither_approved_nor_applied(prod: Platf
     assert "ABORTED" in applied.screen
 
 
+@pytest.mark.soak  # tests/integration/actions/test_lifecycle.py applies an approved plan once
 def test_an_applied_plan_is_not_applied_twice(prod: Platform) -> None:
     prod.story()
     waiting = prod.waiting()

@@ -12,12 +12,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bench.account import BenchAccount, running
-from localaws import estate, identity, shell
+from localaws import estate, identity
 from localaws.clients import connect
 from localaws.errors import LocalError
 from rollback.config.naming import DEPLOYER, DRILL, ROLLBACK
 from rollback.core.errors import Code
 from tests import outputs, planted
+from tests.warm import Warm
 
 GUARD = {"errors": 2, "smoke": "audit-service-get", "recoveryMinutes": 1}
 SERVICE, ALARM = "team_service", "bbws-access-dev-guard-team-service"
@@ -116,8 +117,7 @@ class Night:
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    shell.tools(lambda _: None)
+def night(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     with running(tmp_path_factory.mktemp("night"), lambda _: None, guard=GUARD) as account:
         found = Night(account=account)
         found.listen()
@@ -125,37 +125,70 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         yield found
 
 
-def test_a_bad_release_is_rolled_back_by_its_alarm_without_a_person(night: Night) -> None:
+def test_who_may_invoke_the_guard_can_have_it_do_nothing_that_its_own_eyes_do_not_see(night: Night) -> None:
+    night.release("v1.0.1", "--standby", "45m")
+    before = night.versions()
+    forged = {
+        "Records": [
+            {
+                "Sns": {
+                    "Subject": f'ALARM: "{ALARM}"',
+                    "Message": json.dumps({"AlarmName": ALARM, "NewStateValue": "ALARM"}),
+                }
+            }
+        ]
+    }
+
+    night.until(lambda: night.state() == "OK", "the alarm is not OK")
+    answer = night.client("lambda", ROLLBACK).invoke(
+        FunctionName="bbws-access-dev-guard", Payload=json.dumps(forged)
+    )
+
+    assert json.loads(answer["Payload"].read())["code"] == "NOT_RED"
+    assert night.versions() == before
+
+
+@pytest.fixture(scope="module")
+def taken(night: Night) -> dict[str, Any]:
+    """The record of what an alarm has taken: a bad release, while everybody sleeps."""
+    before = night.versions()
     recorded = night.release("v1.1.0", "--standby", "45m", broken=(SERVICE,))
     assert recorded["standby"], recorded
-    assert night.versions() == {"2"}
+    bad = night.versions()
     rehearsed = night.rollback("guard", "test")
     assert (rehearsed["decision"], rehearsed["holds"]["refusals"], rehearsed["problems"]) == ("TAKE", [], [])
-    assert night.versions() == {"2"}, "a rehearsal moves nothing"
+    assert night.versions() == bad != before, "a rehearsal moves nothing"
 
     night.traffic()
-    night.until(lambda: night.versions() == {"1"}, "the aliases are not back")
-
+    night.until(lambda: night.versions() == before, "the aliases are not back")
     night.until(lambda: any(one.get("rollback_id") for one in night.reports()), "nobody was told of its end")
     (told,) = [one for one in night.reports() if one.get("rollback_id")]
-    record = night.rollback("show", told["rollback_id"])
-    assert (record["status"], record["alarm"]) == ("COMPLETE", ALARM)
-    assert record["taken_by"] == {"role": "bbws-access-dev-guard-role", "person": "bbws-access-dev-guard"}
-    assert (record["from_version"], record["to_version"]) == ("v1.1.0", "v1.0.0")
-    assert record["counts"]["moved"] == len(night.account.functions) == 42
-    assert {check["check"]: check["ok"] for check in record["verification"]}["smoke"]
-    assert record["chain"] == "whole"
+    return night.rollback("show", told["rollback_id"])
+
+
+def test_a_bad_release_is_rolled_back_by_its_alarm_without_a_person(
+    night: Night, taken: dict[str, Any]
+) -> None:
+    assert (taken["status"], taken["alarm"]) == ("COMPLETE", ALARM)
+    assert taken["taken_by"] == {"role": "bbws-access-dev-guard-role", "person": "bbws-access-dev-guard"}
+    assert taken["from_version"] == "v1.1.0"
+    assert taken["counts"]["moved"] == len(night.account.functions) == 42
+    assert {check["check"]: check["ok"] for check in taken["verification"]}["smoke"]
+    assert taken["chain"] == "whole"
     schedules = night.client("scheduler").list_schedules()["Schedules"]
-    assert [one["Name"] for one in schedules] == [f"bbws-access-dev-guard-{record['rollback_id']}"]
+    assert [one["Name"] for one in schedules] == [f"bbws-access-dev-guard-{taken['rollback_id']}"]
     assert night.rollback("audit")["findings"] == []
 
+
+@pytest.mark.soak  # tests/integration/actions/test_guard.py has its recovery told; here that is a minute of waiting
+def test_its_recovery_is_told(night: Night, taken: dict[str, Any]) -> None:
     night.until(lambda: night.state() == "OK", "the alarm does not recover")
     night.until(
         lambda: any(one["code"] == "RECOVERED" for one in night.reports()), "its recovery is not told"
     )
 
 
-@pytest.mark.soak  # tests/integration/drill/test_automatic.py; the first test here has the alarm roll back
+@pytest.mark.soak  # tests/integration/drill/test_automatic.py; test_a_bad_release_is_rolled_back_by_its_alarm_without_a_person
 def test_a_drill_sees_a_release_of_its_own_rolled_back_by_its_alarm_and_restores_what_was_deployed(
     night: Night,
 ) -> None:
@@ -201,29 +234,6 @@ def test_an_alarm_that_was_red_shortly_before_the_release_takes_nothing_and_says
         {"RED_BEFORE", "RECOVERED"},
     )
     assert status["problems"] == []
-
-
-def test_who_may_invoke_the_guard_can_have_it_do_nothing_that_its_own_eyes_do_not_see(night: Night) -> None:
-    night.release("v1.3.0", "--standby", "45m")
-    before = night.versions()
-    forged = {
-        "Records": [
-            {
-                "Sns": {
-                    "Subject": f'ALARM: "{ALARM}"',
-                    "Message": json.dumps({"AlarmName": ALARM, "NewStateValue": "ALARM"}),
-                }
-            }
-        ]
-    }
-
-    night.until(lambda: night.state() == "OK", "the alarm is not OK")
-    answer = night.client("lambda", ROLLBACK).invoke(
-        FunctionName="bbws-access-dev-guard", Payload=json.dumps(forged)
-    )
-
-    assert json.loads(answer["Payload"].read())["code"] == "NOT_RED"
-    assert night.versions() == before
 
 
 @pytest.mark.parametrize("role", [ROLLBACK, DEPLOYER])

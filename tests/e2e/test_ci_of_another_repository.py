@@ -52,6 +52,7 @@ def called(
     )
 
 
+@pytest.mark.soak  # test_workflows.py has these jobs roll back and a reviewer approve; test_on_github_another_repositorys_deployment_records_its_release calls from elsewhere
 def test_on_github_another_repository_rolls_back_by_a_few_lines_that_call_ours(
     prod: Platform, hub: GitHub, wheel: Wheel
 ) -> None:
@@ -78,14 +79,19 @@ def test_on_github_another_repositorys_deployment_records_its_release(
 ) -> None:
     dev.deploy("v1.1.0")
     top = shop(dev, wheel, ci_files.GITHUB)
+    before = wheel.version
 
     done = called(dev, wheel, top, "record-release.yml", {"environment": "dev", "version": "v1.1.0"}, hub=hub)
 
     assert done.jobs == {"record": "success"}, str(done)
+    assert not before
+    assert wheel.version, "the job has installed it"
+    assert within(top) == [".git", ".github", ".gitignore", "rollbacks"]
     listed = dev.rollback("release", "list", "--json", as_=DAN).json
     assert [(row["version"], row["commit"]) for row in listed] == [("v1.1.0", git(top, "rev-parse", "main"))]
 
 
+@pytest.mark.soak  # tests/unit/integrations/test_workflow_steps.py runs that step without a source
 def test_a_workflow_that_is_called_from_elsewhere_without_a_source_says_so(
     dev: Platform, hub: GitHub, wheel: Wheel
 ) -> None:
@@ -100,6 +106,7 @@ def test_a_workflow_that_is_called_from_elsewhere_without_a_source_says_so(
     assert "exit status 2" in done.log
 
 
+@pytest.mark.soak  # test_workflows.py has jobs use the same action at the command's own commit
 def test_the_action_gives_another_repositorys_job_the_command_of_its_own_commit(
     dev: Platform, hub: GitHub, wheel: Wheel
 ) -> None:

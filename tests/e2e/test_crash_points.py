@@ -86,7 +86,7 @@ def bench(
     return Bench(estates=estates, seen=aliases.undisturbed(estates[0]))
 
 
-@pytest.mark.soak  # test_interrupted.py kills before, amid and after the moves; the simulation at any call
+@pytest.mark.soak  # tests/integration/actions/test_lifecycle_killed.py kills at any write, the simulation at any call; test_interrupted.py a real process
 def test_killed_at_any_call_it_is_finished_or_undone_from_another_clone(bench: Bench) -> None:
     assert set(KILLED) <= set(aliases.every(bench.seen)), "a call is not made any more, or has another name"
 

@@ -115,8 +115,14 @@ def test_an_item_that_was_written_over_is_restored_and_copied_back(
     ("spoil", "why"),
     [
         (lambda dev: dev.move("team-service-get", "$LATEST"), "is not as recorded"),
-        (lambda dev: dev.configure(smoke=["sh", "-c", "exit 1"]), "fails already"),
-        (lambda dev: dev.rollback("freeze", "--reason", "an audit", as_=ALICE), "is frozen"),
+        pytest.param(
+            lambda dev: dev.configure(smoke=["sh", "-c", "exit 1"]), "fails already", marks=pytest.mark.soak
+        ),
+        pytest.param(
+            lambda dev: dev.rollback("freeze", "--reason", "an audit", as_=ALICE),
+            "is frozen",
+            marks=pytest.mark.soak,
+        ),
     ],
 )
 def test_where_something_is_wrong_already_nothing_is_made_bad(

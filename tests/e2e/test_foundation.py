@@ -204,11 +204,10 @@ def _resources(state: bytes) -> list[tuple[str, Any]]:
 # -- one stack becomes two -----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def one(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+@contextmanager
+def one_stack(folder: Path, warm: Warm) -> Iterator[Platform]:
     """An environment that an administrator has declared as one stack; the checkout is at today's program."""
     shell.tools(lambda _: None)
-    folder = tmp_path_factory.mktemp("one-stack")
     with server.running(auth=True, calls=asked.folder()) as emulator:
         platform = undeclared(emulator.endpoint, "dev", ACCOUNT, folder)
         platform.warm = warm
@@ -234,47 +233,90 @@ def one(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platfo
 
 
 @pytest.fixture(scope="module")
-def divided(one: Platform) -> dict[str, Run]:
-    """What every step answers, in the order of docs/getting-started.md; none changes anything in the account."""
-    runs: dict[str, Run] = {}
+def one(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with one_stack(tmp_path_factory.mktemp("one-stack"), warm) as platform:
+        yield platform
 
-    def step(name: str, run: Run) -> Run:
-        assert account(one) == untouched, f"{name} has changed the account\n{run}"
-        runs[name] = run
+
+@dataclass
+class Division:
+    """What every step answers; none changes anything in the account."""
+
+    platform: Platform
+    runs: dict[str, Run] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._untouched = account(self.platform)
+
+    def step(self, name: str, run: Run) -> Run:
+        assert account(self.platform) == self._untouched, f"{name} has changed the account\n{run}"
+        self.runs[name] = run
         return run
 
-    def ours(*arguments: str, as_: Person = ADMIN) -> Run:
-        return one.rollback(*arguments, "--json", as_=as_, timeout=PATIENCE)
+    def engine(self, name: str, *arguments: str, as_: Person = ADMIN, **how: Any) -> Run:
+        return self.step(name, engine(self.platform, *arguments, as_=as_, **how))
 
-    untouched = account(one)
-    step("too early", engine(one, "up", "--stack", "dev", *UP, as_=DAN))
-    step("too early, with too much power", engine(one, "up", "--stack", "dev", *UP, as_=ADMIN, extra={
-        "PULUMI_BACKEND_URL": one.variables(DAN)["PULUMI_BACKEND_URL"],
-    }))  # fmt: skip
-    step("no foundation", ours("foundation", "split"))
-    step("init", engine(one, "stack", "select", "--create", FOUNDATION, as_=ADMIN))
-    step("nothing in the foundation", ours("foundation", "split"))
-    step("the deployer adopts", ours("adopt", as_=DAN))
-    adopted = step("adopt", ours("adopt", "--foundation", "--write", "../adoption"))
+    def ours(self, name: str, *arguments: str, as_: Person = ADMIN) -> Run:
+        return self.step(name, self.platform.rollback(*arguments, "--json", as_=as_, timeout=PATIENCE))
+
+    def typed(self, adopted: Run) -> None:
+        """The lines that were printed for the engine."""
+        for line in adopted.json["commands"]:
+            if line.startswith(("pulumi import", "pulumi preview")):
+                self.step(line, self.platform.command(shlex.split(line), as_=ADMIN).finish(PATIENCE))
+
+    def changes_nothing(self, stack: str, *, as_: Person) -> None:
+        self.engine(stack, "up", "--stack", stack, "--expect-no-changes", *UP, as_=as_)
+
+
+@pytest.fixture(scope="module")
+def divided(one: Platform) -> dict[str, Run]:
+    """Every step in the order of docs/getting-started.md, those that come too early or from others, and one cut short."""
+    way = Division(one)
+    way.engine("too early", "up", "--stack", "dev", *UP, as_=DAN)
+    there = {"PULUMI_BACKEND_URL": one.variables(DAN)["PULUMI_BACKEND_URL"]}
+    way.engine("too early, with too much power", "up", "--stack", "dev", *UP, extra=there)
+    way.ours("no foundation", "foundation", "split")
+    way.engine("init", "stack", "select", "--create", FOUNDATION)
+    way.ours("nothing in the foundation", "foundation", "split")
+    way.ours("the deployer adopts", "adopt", as_=DAN)
+    adopted = way.ours("adopt", "adopt", "--foundation", "--write", "../adoption")
     half = one.folder / "half.json"
     half.write_text(json.dumps(_half(adopted.json["import"])))
-    step("half", engine(one, "import", "--stack", FOUNDATION, "--file", str(half), "--generate-code=false", "--yes",
-                        "--non-interactive", as_=ADMIN))  # fmt: skip
-    step("half in the foundation", ours("foundation", "split"))
-    rest = step("the rest", ours("adopt", "--foundation", "--write", "../adoption"))
-    for line in rest.json["commands"]:
-        if line.startswith(("pulumi import", "pulumi preview")):
-            step(line, one.command(shlex.split(line), as_=ADMIN).finish(PATIENCE))
-    step("foundation", engine(one, "up", "--stack", FOUNDATION, "--expect-no-changes", *UP, as_=ADMIN))
-    step("the deployer splits", ours("foundation", "split", as_=DAN))
-    step("shown", one.rollback("foundation", "split", "--dry-run", as_=ADMIN, timeout=PATIENCE))
-    step("split", ours("foundation", "split"))
-    step("split again", ours("foundation", "split"))
-    step("dev", engine(one, "up", "--stack", "dev", "--expect-no-changes", *UP, as_=DAN))
-    step("foundation again", engine(one, "up", "--stack", FOUNDATION, "--expect-no-changes", *UP, as_=ADMIN))
-    return runs
+    options = ("--generate-code=false", "--yes", "--non-interactive")
+    way.engine("half", "import", "--stack", FOUNDATION, "--file", str(half), *options)
+    way.ours("half in the foundation", "foundation", "split")
+    way.typed(way.ours("the rest", "adopt", "--foundation", "--write", "../adoption"))
+    way.changes_nothing(FOUNDATION, as_=ADMIN)
+    way.ours("the deployer splits", "foundation", "split", as_=DAN)
+    way.step("shown", one.rollback("foundation", "split", "--dry-run", as_=ADMIN, timeout=PATIENCE))
+    way.ours("split", "foundation", "split")
+    way.ours("split again", "foundation", "split")
+    way.changes_nothing("dev", as_=DAN)
+    way.engine("foundation again", "up", "--stack", FOUNDATION, "--expect-no-changes", *UP)
+    return way.runs
 
 
+def test_one_stack_becomes_two_by_the_lines_that_are_printed_and_nothing_in_the_account_changes(
+    warm: Warm, tmp_path: Path
+) -> None:
+    with one_stack(tmp_path, warm) as platform:
+        way = Division(platform)
+
+        way.engine("init", "stack", "select", "--create", FOUNDATION)
+        way.ours("nothing in the foundation", "foundation", "split")
+        way.typed(way.ours("adopt", "adopt", "--foundation", "--write", "../adoption"))
+        way.ours("split", "foundation", "split")
+        way.changes_nothing("dev", as_=DAN)
+        way.changes_nothing(FOUNDATION, as_=ADMIN)
+
+        codes = {name: run.code for name, run in way.runs.items()}
+        assert codes.pop("nothing in the foundation") == 3
+        assert set(codes.values()) == {0}, "\n".join(f"{name}: {run}" for name, run in way.runs.items())
+        assert len(way.runs["split"].json["forgotten"]) > 20
+
+
+@pytest.mark.soak  # test_one_stack_becomes_two_by_the_lines_that_are_printed_and_nothing_in_the_account_changes; tests/unit/actions/adoption/test_foundation.py decides the others
 def test_an_environment_that_was_one_stack_becomes_two_and_nothing_in_the_account_changes(
     one: Platform, divided: Mapping[str, Run]
 ) -> None:
@@ -291,13 +333,14 @@ def test_an_environment_that_was_one_stack_becomes_two_and_nothing_in_the_accoun
         "half in the foundation": 3,
         "the deployer splits": 1,
     }
-    assert codes.keys() >= {"adopt", "half", "the rest", "foundation", "split", "dev", "foundation again"}
+    assert codes.keys() >= {"adopt", "half", "the rest", FOUNDATION, "split", "dev", "foundation again"}
     assert len([name for name in codes if name.startswith("pulumi")]) == 2
     assert divided["shown"].out.splitlines()[: len(held)] == held
     assert len(held) > 20
     assert divided["split again"].json["forgotten"] == []
 
 
+@pytest.mark.soak  # test_one_stack_becomes_two_by_the_lines_that_are_printed_and_nothing_in_the_account_changes; tests/unit/actions/adoption/test_foundation.py decides the others
 def test_an_interrupted_import_is_finished_by_the_same_line(divided: Mapping[str, Run]) -> None:
     first, rest = (
         {one["urn"] for one in divided[name].json["resources"] if one["id"]} for name in ("adopt", "the rest")
@@ -307,6 +350,7 @@ def test_an_interrupted_import_is_finished_by_the_same_line(divided: Mapping[str
     assert {one["standing"] for one in divided["the rest"].json["resources"]} == {"exists"}
 
 
+@pytest.mark.soak  # test_one_stack_becomes_two_by_the_lines_that_are_printed_and_nothing_in_the_account_changes; tests/unit/actions/adoption/test_foundation.py decides the others
 def test_each_stack_has_its_own_and_nothing_twice(one: Platform, divided: Mapping[str, Run]) -> None:
     kinds = {}
     for person, stack in ((ADMIN, FOUNDATION), (DAN, "dev")):

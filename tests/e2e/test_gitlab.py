@@ -231,7 +231,8 @@ def test_on_gitlab_no_job_of_the_project_itself_can_approve_whatever_environment
     assert at.platform.show(planned["ROLLBACK_ID"])["status"] == "AWAITING_APPROVAL"
 
 
-@pytest.mark.parametrize("approvers", [pytest.param((), marks=pytest.mark.soak), ("alice",)])
+@pytest.mark.soak  # tests/unit/integrations/test_ci.py: without another person's approval there is no reviewer
+@pytest.mark.parametrize("approvers", [(), ("alice",)])
 def test_on_gitlab_nothing_is_approved_without_an_approval_of_another_person(
     on_gitlab: Callable[[str], Pipeline], lab: GitLab, tmp_path: Path, approvers: tuple[str, ...]
 ) -> None:
@@ -249,7 +250,7 @@ def test_on_gitlab_nothing_is_approved_without_an_approval_of_another_person(
     assert at.platform.show(planned["ROLLBACK_ID"])["status"] == "AWAITING_APPROVAL"
 
 
-@pytest.mark.soak  # tests/e2e/test_workflows.py has a run of GitHub tried again: the same code, by another name of the attempt
+@pytest.mark.soak  # tests/integration/targets/terraform/test_target.py has the next attempt of a run go on; tests/unit/integrations/test_ci.py has GitLab's attempts
 def test_on_gitlab_a_job_that_is_tried_again_goes_on_with_the_record_of_its_pipeline(
     on_gitlab: Callable[[str], Pipeline],
 ) -> None:
@@ -273,6 +274,7 @@ def test_on_gitlab_a_job_that_is_tried_again_goes_on_with_the_record_of_its_pipe
     assert len(at.platform.rollback("history", "--kind", "aliases", "--json", as_=ALICE).json) == 1
 
 
+@pytest.mark.soak  # test_workflows.py has a release recorded by its deployment; tests/permissions/test_gitlab.py judges the role that GitLab's job takes
 def test_on_gitlab_a_release_is_recorded_by_the_deployment_that_made_it(
     on_gitlab: Callable[[str], Pipeline],
 ) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from localaws.toolchain.terraform import ensure_terraform
+from rollback import Environment
+from rollback.core.errors import UsageError
 from rollback.ledger.schema import record_item
 from rollback.model.drill import drill_item
 from tests.e2e.estate_under_test import ALICE, DAN, REASON, SCRIPT, Person, Platform, Run, git
@@ -116,7 +118,32 @@ def test_variables_of_other_programs_change_nothing_of_an_answer(untouched: Plat
     assert not executed(untouched.folder, untouched.temporary)
 
 
-@pytest.mark.parametrize("which", CONFIGURATION)
+def test_settings_that_were_spoilt_open_no_environment(untouched: Platform, tmp_path: Path) -> None:
+    opened = {}
+    for which, (spoil, expected) in CONFIGURATION.items():
+        root = _copy(untouched, tmp_path)
+        spoil(root)
+        try:
+            Environment.open("dev", folder=root)
+        except UsageError as error:
+            if expected not in str(error) or error.changed != "Nothing was changed.":
+                opened[which] = str(error)
+        else:
+            opened[which] = "it is opened"
+        shutil.rmtree(root)
+
+    assert not opened
+    assert not executed(tmp_path, untouched.temporary)
+
+
+# What the API says, the command says; of each way to be refused one is typed in every run.
+_TYPED = frozenset({"a misspelt setting", "a setting that clears the screen", "a bomb of anchors", "a pipe"})
+
+
+@pytest.mark.parametrize(
+    "which",
+    [one if one in _TYPED else pytest.param(one, marks=pytest.mark.soak) for one in CONFIGURATION],
+)
 def test_settings_that_were_spoilt_are_reported_at_once(
     untouched: Platform, warm: Warm, tmp_path: Path, which: str
 ) -> None:
@@ -206,7 +233,14 @@ def test_a_repository_that_is_hostile_runs_nothing_and_writes_nothing(
     assert untouched.everything() == before
 
 
-@pytest.mark.parametrize("which", READ_BY)
+# Damage to each of these is named in tests/integration/ledger/test_repository.py, too.
+_OF_THE_REPOSITORY = frozenset({"timeline entry", "record", "event", "manifest"})
+
+
+@pytest.mark.parametrize(
+    "which",
+    [pytest.param(one, marks=pytest.mark.soak) if one in _OF_THE_REPOSITORY else one for one in READ_BY],
+)
 def test_items_of_the_ledger_that_were_damaged_are_named(untouched: Platform, warm: Warm, which: str) -> None:
     name, parts = READ_BY[which]
     item, record = found(untouched)[which], next(iter(records().values()))
@@ -367,7 +401,22 @@ _FILLED = """mount -t tmpfs -o size=20k,mode=777 none {0} && export TMPDIR={0} &
  head -c 16k /dev/zero >$TMPDIR/filler"""
 
 
-@pytest.mark.parametrize("which", STREAMS)
+# Of each kind one is in every run; the others are the same stream, or the same limit, met by another verb.
+_OTHERS = frozenset(
+    {
+        "a document that nobody reads",
+        "a plan to a full disk",
+        "a help text to a full disk",
+        "a view to a closed stream",
+        "wrong usage to a closed stream",
+        "a locale that is none",
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "which", [pytest.param(one, marks=pytest.mark.soak) if one in _OTHERS else one for one in STREAMS]
+)
 def test_streams_and_limits_are_no_reason_for_a_traceback(untouched: Platform, which: str) -> None:
     line, code, expected = STREAMS[which]
 

@@ -46,7 +46,8 @@ def test_a_plan_is_confirmed_by_its_digest_and_quarantines_what_was_left_until_t
     digest = waiting.json["digest"]
     refused = [dev.goes_on("apply", waiting), dev.goes_on("apply", waiting, "--digest", "0" * 64)]
     before = dev.state()
-    applied = dev.goes_on("apply", waiting, "--digest", digest[:16])
+    with uncommitted(dev):
+        applied = dev.goes_on("apply", waiting, "--digest", digest[:16])
 
     assert cancelled == 3, screen
     given_up_id = screen.partition(" is ABORTED, and nothing was changed.")[0].split()[-1]
@@ -82,6 +83,7 @@ def ctrl_c_at_the_question(dev: InfrastructureEstate) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
 
+@pytest.mark.soak  # tests/integration/targets/terraform/test_target.py applies a kept plan only if everything is the same
 def test_a_saved_plan_is_refused_once_somebody_has_applied_another(dev: InfrastructureEstate) -> None:
     dev.goes_bad("terraform")
     waiting = dev.waiting("terraform", "--to", dev.good)
@@ -109,7 +111,7 @@ def test_yes_confirms_nothing_in_sit(dev: InfrastructureEstate) -> None:
     assert "--yes does not confirm a plan in sit" in run.err
 
 
-@pytest.mark.soak  # `full` that fails in its last part, below, runs in a checkout with changes of both
+@pytest.mark.soak  # the first tests here and in test_stack.py roll back in a checkout with such changes
 def test_what_is_not_committed_neither_goes_along_nor_gets_lost(dev: InfrastructureEstate) -> None:
     dev.goes_bad("stack", "terraform")
 
@@ -121,6 +123,7 @@ def test_what_is_not_committed_neither_goes_along_nor_gets_lost(dev: Infrastruct
     assert dev.is_good("terraform")
 
 
+@pytest.mark.soak  # tests/integration/actions/test_lifecycle_of_infrastructure.py has leases held, and test_update.py somebody who deploys meanwhile
 def test_of_two_that_roll_the_stack_back_at_once_one_runs(dev: InfrastructureEstate) -> None:
     dev.goes_bad("stack")
     with Proxy(dev.platform.endpoint) as proxy:
@@ -145,6 +148,7 @@ def test_of_two_that_roll_the_stack_back_at_once_one_runs(dev: InfrastructureEst
     assert dev.is_good("stack")
 
 
+@pytest.mark.soak  # tests/integration/targets/stack/test_update.py reads such a history
 def test_the_history_shows_what_the_engine_did_and_which_of_it_is_deployed(dev: InfrastructureEstate) -> None:
     bad = dev.goes_bad("stack")
     root = dev.platform.root
@@ -180,6 +184,7 @@ def test_the_history_shows_what_the_engine_did_and_which_of_it_is_deployed(dev: 
     assert shown.json == {**failed, "next": []}
 
 
+@pytest.mark.soak  # tests/integration/actions/test_lifecycle_of_infrastructure.py has the last part fail; each target resumes for real
 def test_full_that_fails_in_its_last_part_leaves_the_relief_and_is_finished_by_resume(
     dev: InfrastructureEstate,
 ) -> None:
@@ -264,6 +269,7 @@ def longer_ago(dev: InfrastructureEstate, times: int) -> None:
         s3.put_object(Bucket=bucket, Key=key, Body=json.dumps({**update, **earlier}).encode())
 
 
+@pytest.mark.soak  # tests/integration/targets/stack/test_planner.py reports such a commit, tests/integration/actions/reversibility/test_collect.py Terraform's
 def test_a_commit_that_would_cost_data_is_none_that_could_be_taken_back(dev: InfrastructureEstate) -> None:
     dev.edit(CONFIGURATION, '"PK"', '"ID"')
     dev.edit("components/live_aliases.py", "protect=True", "protect=False")

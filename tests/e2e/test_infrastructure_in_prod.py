@@ -27,7 +27,7 @@ def prod(
         yield infrastructure
 
 
-@pytest.mark.soak  # everything goes back under one approval, below: the stack, too
+@pytest.mark.soak  # test_everything_goes_back_under_one_approval: the stack, too
 def test_a_stack_goes_back_once_another_person_has_approved_it(prod: InfrastructureEstate) -> None:
     prod.goes_bad("stack")
 
@@ -45,6 +45,7 @@ def test_a_stack_goes_back_once_another_person_has_approved_it(prod: Infrastruct
     assert prod.is_good("stack")
 
 
+@pytest.mark.soak  # test_approving.py has an approval expire; test_everything_goes_back_under_one_approval has Terraform roll back under one
 def test_terraform_rolls_back_only_while_the_approval_of_another_person_is_valid(
     prod: InfrastructureEstate,
 ) -> None:

@@ -155,7 +155,11 @@ def test_with_its_extra_a_stack_is_driven_and_a_terraform_file_is_read(
     assert [run.code for run in without] == [1, 1, 1]
 
 
-@pytest.mark.parametrize(("builds", "installs"), [(0, 0), (1, 1)], ids=["installing", "upgrading"])
+@pytest.mark.parametrize(
+    ("builds", "installs"),
+    # To upgrade, the same two lines are typed, and what was built before is removed.
+    [pytest.param(0, 0, id="installing"), pytest.param(1, 1, id="upgrading", marks=pytest.mark.soak)],
+)
 def test_the_page_s_lines_build_the_wheel_in_a_checkout_and_install_it(
     tmp_path: Path, builds: int, installs: int
 ) -> None:

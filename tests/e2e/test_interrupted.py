@@ -64,6 +64,7 @@ def test_abort_from_another_clone_restores_versions_and_weights(dev: Platform, k
     _is_over(dev, killed)
 
 
+@pytest.mark.soak  # test_advice.py has a process killed there, and types what is advised
 def test_killed_before_its_record_was_written_it_leaves_a_lease_that_abort_frees(
     dev: Platform, proxy: Proxy
 ) -> None:
@@ -89,6 +90,7 @@ def test_killed_before_its_record_was_written_it_leaves_a_lease_that_abort_frees
     assert dev.rollback("lambda", "--reason", REASON, as_=CAROL).code == 0
 
 
+@pytest.mark.soak  # tests/integration/actions/test_lifecycle_killed.py kills at any write
 def test_killed_at_its_very_end_it_leaves_nothing_behind(dev: Platform, proxy: Proxy) -> None:
     dev.story()
     held = proxy.hold_answers("TransactWriteItems", containing=b'"closed"')
@@ -104,6 +106,7 @@ def test_killed_at_its_very_end_it_leaves_nothing_behind(dev: Platform, proxy: P
     assert again.json["to_version"] == "v1.0.0"
 
 
+@pytest.mark.soak  # tests/integration/actions/test_lifecycle_killed.py aborts an abort that was killed at any write
 def test_killed_during_its_undo_abort_goes_on(dev: Platform, proxy: Proxy) -> None:
     dev.story()
     dev.move(CANARY, *START[CANARY])
@@ -158,6 +161,7 @@ def test_nobody_takes_over_from_a_process_that_lives(dev: Platform, proxy: Proxy
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "2")
 
 
+@pytest.mark.soak  # test_crash_points.py stops one at any call
 def test_a_paused_process_that_wakes_up_after_a_takeover_moves_nothing(dev: Platform, proxy: Proxy) -> None:
     dev.story()
     held = proxy.hold("UpdateAlias", nth=4)
@@ -222,6 +226,7 @@ def test_ctrl_c_during_the_moves_lets_those_under_way_end_and_shows_what_to_type
     _is_over(dev, identifier)
 
 
+@pytest.mark.soak  # tests/integration/actions/test_lifecycle.py has an interrupted one refuse others until it is resumed
 def test_an_interrupted_rollback_blocks_another_until_it_is_resumed_or_aborted(
     dev: Platform, proxy: Proxy
 ) -> None:
@@ -267,6 +272,7 @@ def test_a_second_ctrl_c_after_the_last_move_names_the_record_too(dev: Platform,
     _is_over(dev, identifier)
 
 
+@pytest.mark.soak  # test_a_second_ctrl_c_after_the_last_move_names_the_record_too presses it twice as well
 def test_ctrl_c_twice_ends_at_once_and_the_record_is_gone_on_from(dev: Platform, proxy: Proxy) -> None:
     dev.story()
     held = proxy.hold("UpdateAlias", nth=4)
@@ -289,6 +295,7 @@ def test_ctrl_c_twice_ends_at_once_and_the_record_is_gone_on_from(dev: Platform,
     _is_over(dev, identifier)
 
 
+@pytest.mark.soak  # tests/integration/actions/test_lifecycle.py asks to stop before, amid and after the moves
 def test_ctrl_c_during_the_smoke_test_leaves_a_record_that_resume_finishes(
     dev: Platform, proxy: Proxy
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_throttled_read_is_tried_again(dev: Platform, proxy: Proxy) -> None:
     assert run.code == 0, str(run)
 
 
+@pytest.mark.soak  # tests/unit/targets/aliases/test_target.py reverts a write without an answer
 def test_a_move_that_gets_no_answer_at_all_is_reverted_as_well(dev: Platform, proxy: Proxy) -> None:
     dev.story()
     proxy.drop_answer("UpdateAlias", times=1, function=dev.name(VICTIM))
@@ -98,6 +99,7 @@ def test_weights_that_nobody_recorded_end_it_and_are_cleared_where_a_person_says
     assert dev.live() == canary
 
 
+@pytest.mark.soak  # tests/unit/targets/aliases/test_target.py confirms a stale revision at the plan's end
 def test_an_alias_that_somebody_has_moved_to_the_target_already_is_confirmed(
     dev: Platform, proxy: Proxy
 ) -> None:
@@ -130,6 +132,7 @@ def test_somebody_elses_release_during_the_moves_is_kept_named_and_the_rest_reve
     assert again.code == 3, "and it is known as moved by somebody, until a person says otherwise"
 
 
+@pytest.mark.soak  # tests/unit/targets/aliases/test_target.py has a function vanish
 def test_an_alias_that_is_deleted_during_the_moves_is_named(dev: Platform, proxy: Proxy) -> None:
     dev.story()
     delete = dev.root_client("lambda").delete_alias
@@ -189,6 +192,7 @@ def test_a_record_whose_writing_got_no_answer_is_written_once(dev: Platform, pro
     assert dev.rollback("status", "--json", as_=ALICE).json["holders"] == {}
 
 
+@pytest.mark.soak  # tests/unit/targets/aliases/test_target.py overwrites nobody's canary, wherever it is
 @pytest.mark.finding("F4")
 def test_a_canary_that_was_begun_after_the_approval_is_kept(prod: Platform, proxy: Proxy) -> None:
     prod.story()
@@ -221,6 +225,7 @@ def test_a_version_that_nobody_has_invoked_for_long_is_woken_under_the_role_and_
     assert proxy.counts["Invoke"] == 1
 
 
+@pytest.mark.soak  # tests/unit/targets/aliases/test_target.py has a version that does not wake
 @pytest.mark.finding("S3")
 def test_a_version_that_cannot_be_woken_reverts_what_was_moved(dev: Platform, proxy: Proxy) -> None:
     dev.story()
@@ -233,6 +238,7 @@ def test_a_version_that_cannot_be_woken_reverts_what_was_moved(dev: Platform, pr
     assert dev.live() == dict.fromkeys(FUNCTIONS, ("3", {}))
 
 
+@pytest.mark.soak  # tests/unit/targets/aliases/test_target.py wakes versions on the way back
 @pytest.mark.finding("S3")
 def test_what_has_become_inactive_meanwhile_is_woken_on_the_way_back(dev: Platform, proxy: Proxy) -> None:
     dev.story()

@@ -53,6 +53,7 @@ def test_what_no_release_needs_is_deleted_and_the_rest_is_not(dev: Platform) -> 
     assert dev.rollback("audit", as_=ALICE).code == 0
 
 
+@pytest.mark.soak  # tests/integration/targets/prune/test_target.py kills it at any write; the next test here kills the process
 def test_a_killed_one_blocks_others_and_goes_on_when_it_is_typed_again(dev: Platform, proxy: Proxy) -> None:
     dev.story()
     held = proxy.hold("DeleteFunction", nth=3)
@@ -80,7 +81,10 @@ def test_a_killed_one_blocks_others_and_goes_on_when_it_is_typed_again(dev: Plat
 @pytest.mark.finding("D1")
 @pytest.mark.parametrize(
     "other",
-    [("--keep", "3", "--reason", WHY), ("--keep", "2", "--reason", "another one")],
+    [
+        ("--keep", "3", "--reason", WHY),
+        pytest.param(("--keep", "2", "--reason", "another one"), marks=pytest.mark.soak),
+    ],
     ids=["more kept", "another reason"],
 )
 def test_an_interrupted_one_goes_on_only_as_it_was_asked(
@@ -109,6 +113,7 @@ def test_an_interrupted_one_goes_on_only_as_it_was_asked(
     assert {tuple(numbers(dev, tail)) for tail in FUNCTIONS} == {("2", "3")}
 
 
+@pytest.mark.soak  # tests/integration/targets/prune/test_target.py has all that Lambda says uses a version
 @pytest.mark.finding("D2")
 def test_a_version_that_is_used_by_its_own_arn_stays(dev: Platform) -> None:
     dev.story()

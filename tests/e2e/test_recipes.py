@@ -18,7 +18,7 @@ from tests.e2e.deployers import tools
 from tests.e2e.docs_as_typed import commands
 from tests.e2e.estate_under_test import REASON
 from tests.e2e.recipes_under_test import ALICE, DAN, PAGE, Recipe, begin, typed
-from tests.warm import Run
+from tests.warm import Run, Warm
 
 # Each deploys four times or more, with a tool that takes seconds to start.
 pytestmark = pytest.mark.slow
@@ -109,8 +109,9 @@ def test_every_recipe_is_typed_here() -> None:
     )
 
 
-def test_aws_sam(account: Emulator, tmp_path: Path) -> None:
-    recipe = begin(account, tmp_path, "810000000001", "AWS SAM", stack="orders")
+@pytest.mark.soak  # test_plain_cloudformation has the same steps by the service that SAM deploys with
+def test_aws_sam(account: Emulator, tmp_path: Path, warm: Warm) -> None:
+    recipe = begin(account, tmp_path, "810000000001", "AWS SAM", warm=warm, stack="orders")
     recipe.path, recipe.extra = [tools.sam()], {"SAM_CLI_TELEMETRY": "0"}
     template = """
         Transform: AWS::Serverless-2016-10-31
@@ -136,8 +137,8 @@ def versions_said(recipe: Recipe) -> str:
     return str(found["answer"])
 
 
-def test_plain_cloudformation(account: Emulator, tmp_path: Path) -> None:
-    recipe = begin(account, tmp_path, "810000000002", "CloudFormation", stack="orders")
+def test_plain_cloudformation(account: Emulator, tmp_path: Path, warm: Warm) -> None:
+    recipe = begin(account, tmp_path, "810000000002", "CloudFormation", warm=warm, stack="orders")
     recipe.path = [tools.aws()]
     recipe.commit("v1", {"template.yaml": template(1), "src/app.py": code(1)})
     good(recipe.run("v1", lines=DEPLOY))
@@ -184,9 +185,10 @@ Resources:
 """
 
 
-def test_terraform(account: Emulator, tmp_path: Path) -> None:
+@pytest.mark.soak  # test_plain_cloudformation has the same steps; tests/integration/targets/terraform/test_target.py has Terraform itself
+def test_terraform(account: Emulator, tmp_path: Path, warm: Warm) -> None:
     shell.tools(lambda _: None)
-    recipe = begin(account, tmp_path, "810000000003", "Terraform")
+    recipe = begin(account, tmp_path, "810000000003", "Terraform", warm=warm)
     recipe.path = [terraform(recipe, tmp_path)]
     recipe.commit(
         "v1", {"main.tf": configuration(account, 1), ".gitignore": ".terraform*\n*.tfstate*\n*.zip\n"}
@@ -264,9 +266,9 @@ resource "aws_lambda_alias" "prod" {{
 # SAM has the same steps, and what CDK deletes is seen by tests of its own: this one takes a minute of CPU.
 @pytest.mark.soak
 def test_aws_cdk_deletes_the_version_before_until_the_line_is_there(
-    without_policies: Emulator, tmp_path: Path
+    without_policies: Emulator, tmp_path: Path, warm: Warm
 ) -> None:
-    recipe = begin(without_policies, tmp_path, "810000000004", "AWS CDK", stack="billing")
+    recipe = begin(without_policies, tmp_path, "810000000004", "AWS CDK", warm=warm, stack="billing")
     recipe.path = tools.cdk()
     recipe.extra = {
         "AWS_ENDPOINT_URL_S3": without_policies.endpoint,

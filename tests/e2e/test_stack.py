@@ -90,9 +90,15 @@ def test_a_bad_commit_is_rolled_back_verified_and_quarantined(story: Story) -> N
     bad = story.deploy_a_bad_one()
     assert story.deployed() == bad
 
+    program = dev.root / "__main__.py"
+    program.write_text(f"{program.read_text()}\nnobody can run this\n")
+    mine = git(dev.root, "diff")
+
     shown = dev.rollback("stack", "--dry-run", as_=DAN)
     run = dev.rollback("stack", "--reason", REASON, "--yes", "--json", as_=DAN)
 
+    assert git(dev.root, "diff") == mine, "what is not committed neither goes along nor gets lost"
+    git(dev.root, "checkout", "--", "__main__.py")
     assert shown.code == 0, str(shown)
     assert run.code == 0, str(run)
     record = run.json
@@ -114,6 +120,7 @@ def test_a_bad_commit_is_rolled_back_verified_and_quarantined(story: Story) -> N
     assert git(dev.root, "worktree", "list").count("\n") == 0
 
 
+@pytest.mark.soak  # test_the_page_on_the_python_api_does_what_it_says rolls a stack back by the same calls
 def test_the_example_rolls_the_stack_back_to_the_commit_before(story: Story) -> None:
     dev, before = story.platform, story.deployed()
     bad = story.deploy_a_bad_one()
@@ -149,7 +156,7 @@ def test_the_page_on_the_python_api_does_what_it_says(story: Story, tmp_path: Pa
     assert story.deployed() == before
 
 
-@pytest.mark.soak  # test_infrastructure.py confirms and refuses Terraform's; test_planner.py has a moved stack's digest differ
+@pytest.mark.soak  # test_infrastructure.py confirms and refuses Terraform's; tests/integration/targets/stack/test_planner.py has a moved stack's digest differ
 def test_a_confirmed_plan_is_carried_out_only_while_nothing_has_moved(story: Story) -> None:
     dev, bad = story.platform, story.deploy_a_bad_one()
     first = dev.rollback("stack", "--to", story.good, "--reason", REASON, "--json", as_=DAN)

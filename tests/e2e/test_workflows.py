@@ -33,6 +33,7 @@ def test_in_prod_the_reviewer_is_the_one_who_approved(prod: Platform, hub: GitHu
     assert shown["approved_by"] == {"role": "bbws-access-prod-approver-role", "person": "bob"}
 
 
+@pytest.mark.soak  # tests/unit/integrations/test_ci.py has who runs it again be its starter
 @pytest.mark.finding("S8")
 def test_a_run_that_is_run_again_acts_in_the_name_of_who_did_so(dev: Platform, hub: GitHub) -> None:
     dev.story()
@@ -43,6 +44,7 @@ def test_a_run_that_is_run_again_acts_in_the_name_of_who_did_so(dev: Platform, h
     assert dev.show(done.outputs["rollback_id"])["initiated_by"]["person"] == "carol"
 
 
+@pytest.mark.soak  # tests/unit/integrations/test_ci.py refuses both; the record's own check is in tests/unit/actions/test_approval.py
 @pytest.mark.finding("S8")
 @pytest.mark.parametrize("reviewer", ["alice", "Carol"])
 def test_neither_who_began_a_run_nor_who_runs_it_again_can_approve_it(
@@ -91,6 +93,7 @@ def test_a_reason_that_means_harm_is_only_a_reason_and_such_a_target_is_none(
     assert "<b>" not in done.summary.replace(r"\<b\>", "")
 
 
+@pytest.mark.soak  # tests/integration/targets/terraform/test_target.py has the next attempt of a run go on with its record
 def test_the_next_attempt_of_a_run_goes_on_with_its_record(dev: Platform, hub: GitHub) -> None:
     dev.story()
     dev.configure(smoke=["sh", "-c", "exit $VERDICT"])
@@ -118,6 +121,7 @@ def test_a_release_is_recorded_by_the_deployment_that_made_it(dev: Platform, hub
     assert [(row["version"], row["commit"]) for row in listed] == [("v1.1.0", "b" * 40)]
 
 
+@pytest.mark.soak  # test_not_below.py has another person approve it; tests/unit/integrations/test_workflow_steps.py hands the input on
 def test_below_a_release_that_must_not_be_passed_a_run_goes_by_an_input_that_another_person_approves(
     dev: Platform, hub: GitHub
 ) -> None:
@@ -139,6 +143,7 @@ def test_below_a_release_that_must_not_be_passed_a_run_goes_by_an_input_that_ano
     assert "v1.3.0" in shown["below"]
 
 
+@pytest.mark.soak  # test_could_be_taken_back.py and tests/integration/actions/reversibility/test_collect.py
 def test_what_could_not_be_taken_back_fails_its_job_and_the_summary_shows_why(dev: Platform) -> None:
     dev.story()
     dev.configure(reviewers={"users": [7]})
@@ -169,6 +174,7 @@ def test_nothing_takes_a_role_for_a_pull_request() -> None:
     assert jobs["unasked"]["permissions"] == {}
 
 
+@pytest.mark.soak  # test_drill.py runs drills under the role, and shows their table
 def test_a_drill_is_run_under_its_own_role_and_the_table_of_drills_is_its_summary(
     dev: Platform, hub: GitHub
 ) -> None:
