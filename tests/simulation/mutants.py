@@ -46,13 +46,15 @@ class Place:
 class Mutant:
     """`function` is `module:dotted name`; `changes` are pairs of a guard and what becomes of it.
 
-    `where` is the cell, fault and phase, with which the schedules begin that look for it.
+    `where` is the cell, fault and phase, with which the schedules begin that look for it. Those of `seed` notice it
+    early: any other does, too, after up to some hundred schedules. `make soak` takes another one each time.
     """
 
     name: str
     where: tuple[str, str]
     function: str
     changes: tuple[tuple[Guard, Change], ...]
+    seed: int = 1
 
     @contextmanager
     def at_large(self) -> Iterator[None]:
@@ -330,18 +332,21 @@ MUTANTS = (
         ("crash", "execute"),
         f"{_ALIASES}._update",
         ((argument("update_alias", "RoutingConfig"), gone),),
+        seed=8,
     ),
     Mutant(
         "weights not put back",
         ("crash", "undo"),
         f"{_ALIASES}._update",
         ((argument("update_alias", "RoutingConfig"), becomes('{"AdditionalVersionWeights": {}}')),),
+        seed=5,
     ),
     Mutant(
         "foreign write taken for ours",
         ("foreign write", "execute"),
         f"{_ALIASES}._write_upon",
         ((condition("return"), first_only),),
+        seed=8,
     ),
     Mutant(
         "foreign release overwritten",
@@ -354,6 +359,7 @@ MUTANTS = (
         ("foreign write", "execute"),
         "rollback.model.alias_moves:drift",
         ((condition("return", only=0, of=2), becomes("version in [place[0] for place in places]")),),
+        seed=28,
     ),
     Mutant(
         "moved to a version that sleeps",
@@ -372,12 +378,14 @@ MUTANTS = (
         ("foreign write", "execute"),
         f"{_ALIASES}._write_upon",
         ((statement("append"), after("_update")),),
+        seed=3,
     ),
     Mutant(
         "REVERTED without undo of a doubtful write",
         ("lost answer", "execute"),
         f"{_ALIASES}.undo",
         ((operand("doubtful"), gone),),
+        seed=5,
     ),
     Mutant(
         "taken over without touching what may be moved",
@@ -396,6 +404,7 @@ MUTANTS = (
         ("second operator", "execute"),
         f"{_LEDGER}.journal",
         ((call("proofs"), becomes("[]")),),
+        seed=22,
     ),
     Mutant(
         "a decision read from GSI1",
@@ -426,6 +435,7 @@ MUTANTS = (
         ("server error", "execute"),
         f"{_LEASE}:HeldLeases.release",
         ((assigned("in_flight"), gone),),
+        seed=4,
     ),
     Mutant(
         "renewed after a pause although another has taken it",
@@ -448,18 +458,21 @@ MUTANTS = (
         ("second operator", "lease"),
         f"{_LEASE}:Leases._seize",
         ((text(":old AND"), becomes('"#owner = :old"')), (entry(":beat"), gone), (entry(":fence"), gone)),
+        seed=8,
     ),
     Mutant(
         "stale plan accepted at apply",
         ("second operator", "apply"),
         "rollback.actions.lifecycle:Lifecycle._gone_ahead",
         ((condition("outdated"), never),),
+        seed=15,
     ),
     Mutant(
         "approval digest not compared",
         ("throttle", "approve"),
         "rollback.actions.approval:approve",
         ((condition("is_digest_of"), never),),
+        seed=5,
     ),
     Mutant(
         "COMPLETE although verification failed",
@@ -472,6 +485,7 @@ MUTANTS = (
         ("foreign write", "verify"),
         "rollback.aws.functions:alias_differs",
         ((condition("weights"), always),),
+        seed=22,
     ),
     Mutant(
         "a forged record acted upon",
@@ -484,12 +498,14 @@ MUTANTS = (
         ("forged record", "close"),
         "rollback.ledger.integrity:_record",
         ((condition("broken_rule"), never),),
+        seed=17,
     ),
     Mutant(
         "an approval that only the journal tells of",
         ("forged record", "approve"),
         f"{_RECORDS}.approved_where_asked",
         ((condition("Refused"), becomes("not given")),),
+        seed=4,
     ),
     Mutant(
         "a freeze not respected",
@@ -502,11 +518,13 @@ MUTANTS = (
         ("second operator", "plan"),
         "rollback.targets.aliases.planner:make",
         ((condition("refused"), never),),
+        seed=12,
     ),
     Mutant(
         "an empty answer taken for one",
         ("malformed answer", "lease"),
         "rollback.aws.answers:malformed",
         ((condition("get"), never),),
+        seed=4,
     ),
 )

@@ -12,12 +12,11 @@ from tests.simulation.truth import Violation
 from tests.simulation.world import OTHER
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_whoever_takes_it_and_whatever_goes_wrong_all_invariants_hold(seed: int) -> None:
-    assert run(60, seed, kind=Standbys).schedules >= 60
+def test_whoever_takes_it_and_whatever_goes_wrong_all_invariants_hold() -> None:
+    assert run(60, 0, kind=Standbys).schedules >= 60
 
 
-@pytest.mark.soak
+@pytest.mark.soak  # sixty, above, and the scene of each mutant, below
 def test_so_they_do_in_five_thousand_others() -> None:
     assert run(5000, 11, kind=Standbys).schedules >= 5000
 
