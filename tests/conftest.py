@@ -15,6 +15,7 @@ import pytest
 from tests import asked, planted
 from tests.models_once import read_models_once
 from tests.time_limit import TimeLimit
+from tests.unchanged import Unchanged
 
 if TYPE_CHECKING:
     from tests.warm import Warm
@@ -42,6 +43,10 @@ _LONGEST = 300
 def pytest_configure(config: pytest.Config) -> None:
     read_models_once()
     config.pluginmanager.register(TimeLimit(_LONGEST))
+    if (config.rootpath / "localaws").is_dir():
+        from localaws.paths import cache  # noqa: PLC0415 - not where smoke tests are alone
+
+        config.pluginmanager.register(Unchanged(config, config.rootpath, cache() / "passed"))
     # Workers inherit the folders of the process that has started them, which searches them.
     if not hasattr(config, "workerinput"):
         config.stash[_FOLDER] = planted.begin()
