@@ -18,12 +18,6 @@ from rollback.model.request import AliasesRequest
 from tests.doubles.world import ALICE, BOB, Quiet, World, approved_by, previewed
 
 
-@pytest.fixture
-def world(moto_world: World) -> World:
-    """An audit reads the index in full."""
-    return moto_world
-
-
 def update(world: World, identifier: str, sk: str = "METADATA", **values: str) -> None:
     """As one who may write the table does it, past this command."""
     names = {f"#{name}": name for name in values}

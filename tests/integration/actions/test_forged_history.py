@@ -22,10 +22,10 @@ from tests.doubles.world import ALICE, DAN, TABLE, Quiet, World, create_table
 
 
 @pytest.fixture
-def world(moto_world: World) -> World:
-    """An audit reads the index in full."""
-    moto_world.story()
-    return moto_world
+def world(world: World) -> World:
+    """With a history."""
+    world.story()
+    return world
 
 
 def put(world: World, pk: str, sk: str, **changed: Any) -> None:

@@ -30,12 +30,6 @@ PLANTED = [
 ]
 
 
-@pytest.fixture
-def world(moto_world: World) -> World:
-    """An audit reads the index in full."""
-    return moto_world
-
-
 def audited(world: World) -> Audited:
     session = world.session()
     return audit(session.ledger, session.account.each, Quiet())

@@ -97,6 +97,7 @@ def test_who_may_nothing_makes_nothing_and_is_refused(
     assert raised.value.code is Code.ACCESS_DENIED
 
 
+@pytest.mark.soak  # below, what may be left is named; here its lines are typed
 def test_what_cannot_be_removed_is_named_with_lines_that_remove_it(
     emulator: Emulator, person: Callable[..., Account], of: Settings, tmp_path: Path
 ) -> None:
@@ -258,6 +259,7 @@ def test_a_fault_of_its_own_leaves_nothing_either(
     assert things(emulator.endpoint, of) == before
 
 
+@pytest.mark.soak  # above, an account differs in one fact; test_facts.py has one that differs in each
 def test_another_account_that_forgets_revisions_policies_and_trust_is_reported_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -106,8 +107,10 @@ def test_a_copy_back_that_died_is_resumed_or_undone(
 
 @pytest.mark.parametrize("end", ["abort", "resume"])
 def test_an_item_that_a_paused_process_writes_after_it_was_undone_is_taken_back_by_it(
-    estate: Estate, end: str
+    estate: Estate, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # It sleeps with all of its threads: another one would renew the lease.
+    monkeypatch.setattr(copy_back, "workers", lambda: ThreadPoolExecutor(1))
     story(estate)
     restore = estate.restored(estate.at(-30))
     before = estate.items(PEOPLE)

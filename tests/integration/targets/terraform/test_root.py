@@ -159,6 +159,7 @@ def test_what_is_deployed_needs_no_change_and_no_lock_is_left(
     assert [entry["Key"] for entry in kept] == [STATE]
 
 
+@pytest.mark.soak  # test_target.py goes forward and back, both with updates in place
 def test_a_change_is_an_update_in_place_and_can_be_reverted(applied: Root, tmp_path: Path) -> None:
     bad = applied.copy(tmp_path / "bad")
     main = bad.folder / "main.tf"

@@ -405,7 +405,7 @@ def test_a_kept_plan_is_applied_elsewhere_only_if_everything_is_the_same(
 
 
 @pytest.mark.finding("plan.tfplan")
-@pytest.mark.parametrize("how", ["done", "failed", "aborted"])
+@pytest.mark.parametrize("how", ["done", pytest.param("failed", marks=pytest.mark.soak), "aborted"])
 def test_a_saved_plan_is_gone_with_its_secrets_once_it_is_used_or_given_up(place: Place, how: str) -> None:
     # One more API is more than the deployer may make.
     more = SLOW.partition("\n}\n")[2]
@@ -571,7 +571,8 @@ def test_another_ones_lock_is_left_alone(place: Place) -> None:
         place.client("s3").delete_object(Bucket=place.settings.names.state_bucket, Key=LOCK)
 
 
-@pytest.mark.parametrize("verb", ["resume", "abort"])
+# Resumed: the next attempt of a run, below, finishes one.
+@pytest.mark.parametrize("verb", [pytest.param("resume", marks=pytest.mark.soak), "abort"])
 def test_an_apply_that_was_killed_is_finished_or_undone(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
