@@ -47,6 +47,12 @@ def test_only_what_differs_from_run_to_run_is_left_out_of_a_comparison() -> None
     assert form([line]) == ["by  alice at 0000-00-00T00:00:00.000Z, SECONDS s of 300 s, ID DURATION"]
 
 
+def test_a_slow_smoke_command_has_the_form_of_a_fast_one() -> None:
+    slow, fast = form(["✓ exit 0: 6 passed in 72.74s (0:01:12)", "✓ exit 0: 6 passed in 3.15s"])
+
+    assert slow == fast
+
+
 def test_both_commands_of_the_first_screen_are_targets_of_make() -> None:
     first = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:40])
     typed = re.findall(r"^make (\w+)$", first, re.MULTILINE)
