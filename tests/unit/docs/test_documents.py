@@ -55,6 +55,19 @@ def test_commands_that_a_page_shows_exist_with_their_options(page: Path) -> None
     assert not wrong
 
 
+@pytest.mark.finding("A9")
+def test_each_example_and_ci_file_is_in_the_list_of_what_has_not_met_the_real_service_with_its_test() -> None:
+    section = (ROOT / "docs" / "limits.md").read_text().partition("## What has not met the real service\n")[2]
+    rows = [line.split(" | ") for line in section.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+
+    listed = {name for row in rows[1:] for name in re.findall(r"`([a-z_./-]+)`", row[0])}
+    places = ("examples/*.py", "examples/platforms/*/", "templates/*.yml", ".github/workflows/*.yml")
+    shipped = {path.name for place in places for path in ROOT.glob(place)}
+    assert len(shipped) > 10
+    assert shipped <= listed
+    assert all(len(row) == 4 and re.search(r"`tests/\S+\.py`", row[3]) for row in rows[1:])
+
+
 def test_every_promise_of_the_checklist_has_a_test_of_its_own_that_every_run_asserts() -> None:
     rows = (ROOT / "docs" / "coming-from-the-workflows.md").read_text().partition("## The checklist")[2]
     promises = re.findall(r"^\| [A-Z][^|]+ \| `([^`]+)::(test_[a-z0-9_]+)` \|$", rows, re.MULTILINE)
