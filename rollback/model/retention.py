@@ -22,6 +22,16 @@ from rollback.model.release import Quarantine, Timeline, is_of_drill, previous
 
 # The deployed one and the previous one, which rollbacks need.
 LEAST = 2
+# Reasons to keep a version, as they are stored and hashed in plans since version 0.1.
+PROVISIONED, INVOCABLE = "provisioned concurrency", "somebody is permitted to invoke it"
+MAPPED, CONFIGURED = "an event source mapping", "an event invoke configuration"
+INVOKED, ARCHIVED = "invoked within two weeks", "last manifest in the archive"
+_NO_RELEASE, _NEWER = "no kept release holds the function", "newer than the newest recorded release"
+_DEPLOYED, _QUARANTINED = " stands", " is quarantined"
+_WHOLE = {
+    *(PROVISIONED, INVOCABLE, MAPPED, CONFIGURED, INVOKED, ARCHIVED),
+    *(_NO_RELEASE, _NEWER, _DEPLOYED, _QUARANTINED),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,10 +68,25 @@ class Doomed:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The step as text."""
+        """The step as text: what is deleted, and a line for each reason why versions stay, most versions first."""
         gone = f"deletes {ranges(one.number for one in self.delete)} ({decimal(self.frees)})"
-        stays = "; ".join(f"{number}: {why}" for number, why in self.kept.items())
-        return (f"{self.function} {gone if self.delete else 'deletes nothing'}; keeps {stays or 'nothing'}",)
+        stays = (
+            f"{self.function} keeps {ranges(int(number) for _, number in held)}: {_shown(why)}"
+            for why, held in _held([self])
+        )
+        return (f"{self.function} {gone if self.delete else 'deletes nothing'}", *stays)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reason:
+    """Why a number of `versions` stay, and the `command` that ends that, with a remark `beside` it. The command is empty
+    where there is none: then the remark says what keeps them, and until when.
+    """
+
+    why: str
+    versions: int
+    command: str = ""
+    beside: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,15 +115,110 @@ def decide(function: str, service: str, known: PublishedVersions) -> Doomed:
     )
 
 
+def reasons(steps: Sequence[Doomed], environment: str) -> list[Reason]:
+    """Why versions stay, the reason that keeps most of them first. A version with several reasons counts for each."""
+    deployed = {
+        one
+        for step in steps
+        for whys in map(_split, step.kept.values())
+        if any(why.endswith(_DEPLOYED) for why in whys)
+        for one in whys
+    }
+    found = []
+    for why, held in _held(steps):
+        command, beside = _freed(why, held, steps, environment)
+        if why.startswith("alias ") and why in deployed:
+            command, beside = "", "moves with the next deployment or rollback"
+        more = len(held) - 1
+        if command.startswith("aws ") and more:
+            beside = f"{beside + '; ' if beside else ''}the first of {len(held)}"
+        found.append(Reason(why=_shown(why), versions=len(held), command=command, beside=beside))
+    return found
+
+
+def _held(steps: Iterable[Doomed]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each reason, as it is stored, with the versions that it keeps, as (function, number); most versions first."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for step in steps:
+        for number, whys in step.kept.items():
+            for why in _split(whys):
+                found.setdefault(why, []).append((step.function, number))
+    return sorted(found.items(), key=lambda one: -len(one[1]))
+
+
+def _freed(
+    why: str, held: Sequence[tuple[str, str]], steps: Sequence[Doomed], environment: str
+) -> tuple[str, str]:
+    """The command that ends a reason to keep versions, and a remark; either may be empty."""
+    function, number = held[0]
+    aws = f"--function-name {function} --qualifier {number}"
+    first, _, second = why.partition(" ")
+    record = f"rollback release record --env {environment} --version … --commit …"
+    if first == "release":
+        rank = min(_rank(*version, steps) for version in held)
+        fewer = f"rollback prune --env {environment} --keep {rank - 1}"
+        always = f"one of the {LEAST} newest releases, which always stay"
+        return (fewer, "keeps fewer releases") if rank > LEAST else ("", always)
+    kind = next((end for end in (_DEPLOYED, _QUARANTINED) if why.endswith(end)), why)
+    return {
+        _DEPLOYED: ("", "needed until something else is deployed"),
+        _QUARANTINED: (
+            f'rollback release lift {first} --env {environment} --reason "…"',
+            "then it can be rolled back to again",
+        ),
+        "previous": ("", "what a rollback would go back to"),
+        "record": (f"rollback show {second} --env {environment}", "says how to end it"),
+        "alias": (
+            f"aws lambda delete-alias --function-name {function} --name {second}",
+            "if nobody calls it",
+        ),
+        _NO_RELEASE: (record, ""),
+        _NEWER: (record, "once it is deployed"),
+        PROVISIONED: (f"aws lambda delete-provisioned-concurrency-config {aws}", ""),
+        INVOCABLE: (f"aws lambda get-policy {aws}", "then aws lambda remove-permission"),
+        MAPPED: (
+            f"aws lambda list-event-source-mappings --function-name {function}:{number}",
+            "then aws lambda delete-event-source-mapping",
+        ),
+        CONFIGURED: (f"aws lambda delete-function-event-invoke-config {aws}", ""),
+        INVOKED: ("", "until two weeks after the last call"),
+        ARCHIVED: ("", "needed in an emergency, until the next release is recorded"),
+    }.get(kind if kind in _WHOLE else first, ("", ""))
+
+
+def _rank(function: str, number: str, steps: Sequence[Doomed]) -> int:
+    """The place of a version, newest first, among those of its function that are in a kept release."""
+    released = sorted(
+        (
+            int(other)
+            for step in steps
+            if step.function == function
+            for other, whys in step.kept.items()
+            if any(why.startswith("release ") for why in _split(whys))
+        ),
+        reverse=True,
+    )
+    return released.index(int(number)) + 1
+
+
+def _split(whys: str) -> list[str]:
+    return whys.split(", ")
+
+
+def _shown(why: str) -> str:
+    """A stored reason as it is shown."""
+    return f"{why.removesuffix(_DEPLOYED)} is deployed" if why.endswith(_DEPLOYED) else why
+
+
 def _reasons(number: int, known: PublishedVersions) -> Iterator[str]:
     for alias, versions in sorted(known.aliases.items()):
         if number in versions:
             yield f"alias {alias}"
     yield from known.needed.get(number, ())
     if known.newest is None:
-        yield "no kept release holds the function"
+        yield _NO_RELEASE
     elif number > known.newest:
-        yield "newer than the newest recorded release"
+        yield _NEWER
     if number in known.used:
         yield known.used[number]
 
@@ -120,8 +240,7 @@ def needed_releases(
         newest = [version for version in recorded if version not in quarantined][:keep]
         needed = {version: f"release {version}" for version in newest}
         if deployed := timeline.all_deployed.get(service):
-            # This text is in the digest of plans since version 0.1; views show it as "is deployed".
-            needed[deployed] = f"{deployed} stands"
+            needed[deployed] = f"{deployed}{_DEPLOYED}"
         try:
             before = previous(timeline, [service], quarantines, allow_below=True)[service]
         except Refused:
@@ -129,7 +248,7 @@ def needed_releases(
         if before and before not in needed:
             needed[before] = f"previous is {before}"
         evidence = [version for version in recorded if version in quarantined and not is_of_drill(version)]
-        needed |= {version: f"{version} is quarantined" for version in evidence}
+        needed |= {version: f"{version}{_QUARANTINED}" for version in evidence}
         found[service] = needed
     return found
 

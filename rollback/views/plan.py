@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -18,8 +18,8 @@ from rollback.model.record import MARKS
 from rollback.model.release import another_stack
 from rollback.model.request import stored
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange, kind
-from rollback.model.retention import Doomed, ranges
-from rollback.views.rich_layout import Blocks, Tall, aligned, hanging, text, unwrapped
+from rollback.model.retention import Doomed, Reason, ranges, reasons
+from rollback.views.rich_layout import Blocks, Command, Tall, aligned, hanging, text, unwrapped
 
 _PROPERTIES = 8
 # Reasons for which versions are kept that are shown.
@@ -125,23 +125,19 @@ def _changes(plan: Plan[Any]) -> list[RenderableType]:
 
 
 def _doomed(plan: Plan[Any]) -> list[RenderableType]:
-    """Published versions: by service a line a function that loses some; and of what is kept, how many versions for the
-    same reason.
+    """Published versions: by service a line a function that loses some; and why the others stay, the reason that keeps
+    most first, each with what frees them.
     """
     common = common_prefix([step.function for step in plan.steps])
     by_service: dict[str, list[Any]] = defaultdict(list)
-    why: Counter[str] = Counter()
     for step in plan.steps:
         by_service[step.service].append(step)
-        why.update(step.kept.values())
     blocks = Blocks([_doomed_block(service, steps, common) for service, steps in by_service.items()])
-    kept = [
-        # As it is stored since version 0.1.
-        (text(f"  {count}"), text(reason.replace(" stands", " is deployed")))
-        for reason, count in why.most_common(_REASONS)
-    ]
-    rest = sum(why.values()) - sum(count for _, count in why.most_common(_REASONS))
-    more = [text(f"  {rest} for other reasons, which --json lists", "dim")] if rest else []
+    why = reasons(plan.steps, plan.environment)
+    widest = len(str(max((one.versions for one in why), default=0)))
+    kept = [line for one in why[:_REASONS] for line in _reason(one, widest)]
+    rest = len(why) - _REASONS
+    more = [text(f"  and {rest} more reasons, which --json lists", "dim")] if rest > 0 else []
     count = plan.infrastructure.get(DELETE, 0)
     freed = decimal(sum(step.frees for step in plan.steps))
     head = [_change_line(plan, f"{count} to delete, {freed} of code"), Text(), *prefix_line(common)]
@@ -149,10 +145,19 @@ def _doomed(plan: Plan[Any]) -> list[RenderableType]:
         *head,
         blocks,
         Text(),
-        text("Versions that are kept, and why", "bold"),
-        *aligned(kept, right=(0,)),
+        text("Versions that stay, why, and what frees them", "bold"),
+        *kept,
         *more,
     ]
+
+
+def _reason(reason: Reason, widest: int) -> Iterator[RenderableType]:
+    """One line; and what frees the versions below it, where there is something to type."""
+    mark = f"  {reason.versions:>{widest}} "
+    remark = f": {reason.beside}" if reason.beside and not reason.command else ""
+    yield hanging(mark, Text.assemble(text(reason.why), text(remark, "dim")))
+    if reason.command:
+        yield Command(" " * (len(mark) + 1), reason.command, reason.beside)
 
 
 def _doomed_block(service: str, steps: Sequence[Any], common: str) -> list[Text]:

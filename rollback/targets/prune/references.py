@@ -16,7 +16,7 @@ from rollback.model.kind import Kind
 from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, DeployedVersion, Status
 from rollback.model.release import OPENED, Entry, Timeline
-from rollback.model.retention import needed_releases
+from rollback.model.retention import ARCHIVED, INVOKED, needed_releases
 
 
 @dataclass(kw_only=True)
@@ -55,7 +55,7 @@ def needs(account: Account, ledger: Ledger, keep: int) -> Needs:
                 found.add(step.function, version, f"record {name}")
     for function, deployed in _last_kept(found, ledger).items():
         if not found.needs(function, deployed.version):
-            found.add(function, deployed.version, "last manifest in the archive")
+            found.add(function, deployed.version, ARCHIVED)
     _invoked(found, account)
     return found
 
@@ -80,7 +80,7 @@ def _invoked(found: Needs, account: Account) -> None:
     for metric in (metric for page in pages for metric in page["Metrics"]):
         dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
         function, _, qualifier = dimensions["Resource"].partition(":")
-        found.add(function, dimensions.get("ExecutedVersion", qualifier), "invoked within two weeks")
+        found.add(function, dimensions.get("ExecutedVersion", qualifier), INVOKED)
 
 
 def _releases(found: Needs, account: Account, ledger: Ledger, timeline: Timeline, keep: int) -> None:

@@ -29,7 +29,11 @@ from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
 from rollback.model.request import PruneRequest
 from rollback.model.retention import (
+    CONFIGURED,
+    INVOCABLE,
     LEAST,
+    MAPPED,
+    PROVISIONED,
     Doomed,
     Published,
     PublishedVersions,
@@ -315,9 +319,9 @@ class Prune:
         lambda_, qualified = self._account.lambda_, {"FunctionName": function, "Qualifier": str(number)}
         with explained(f"reading what uses version {number} of {function}"):
             if _is_there(lambda: lambda_.get_provisioned_concurrency_config(**qualified)):
-                return "provisioned concurrency"
+                return PROVISIONED
             if _is_there(lambda: lambda_.get_policy(**qualified)):
-                return "somebody is permitted to invoke it"
+                return INVOCABLE
             version = arn(
                 "lambda", self._settings.region, self._settings.account, f"function:{function}:{number}"
             )
@@ -325,7 +329,7 @@ class Prune:
             if any(
                 item.get("FunctionArn") == version for page in pages for item in page["EventSourceMappings"]
             ):
-                return "an event source mapping"
+                return MAPPED
         return ""
 
 
@@ -358,7 +362,7 @@ def _configured(account: Account, function: str) -> dict[int, str]:
         for page in pages
         for item in page["FunctionEventInvokeConfigs"]
     ]
-    return {int(one): "an event invoke configuration" for one in qualifiers if one.isdigit()}
+    return {int(one): CONFIGURED for one in qualifiers if one.isdigit()}
 
 
 def _aliases(account: Account, function: str) -> dict[str, set[int]]:

@@ -11,7 +11,21 @@ from hypothesis import strategies as st
 from rollback.core.errors import Refused
 from rollback.model.identity import Actor
 from rollback.model.release import Entry, Quarantine, Timeline, previous
-from rollback.model.retention import Doomed, Published, PublishedVersions, decide, needed_releases, ranges
+from rollback.model.retention import (
+    ARCHIVED,
+    CONFIGURED,
+    INVOCABLE,
+    INVOKED,
+    MAPPED,
+    PROVISIONED,
+    Doomed,
+    Published,
+    PublishedVersions,
+    decide,
+    needed_releases,
+    ranges,
+    reasons,
+)
 
 DAN = Actor(role="deployer", person="dan")
 NUMBERS = st.integers(1, 12)
@@ -134,4 +148,98 @@ def test_numbers_are_reported_in_runs(numbers: tuple[int, ...], text: str) -> No
 def test_a_step_shows_what_it_frees_as_a_person_reads_it(size: int, text: str) -> None:
     step = Doomed(function="f", service="s", delete=(Published(number=1, size=size),), kept={})
 
-    assert step.lines == (f"f deletes 1 ({text}); keeps nothing",)
+    assert step.lines == (f"f deletes 1 ({text})",)
+
+
+def kept(function: str, **why: str) -> Doomed:
+    """A function's step that deletes nothing: `v3="release v1"` keeps version 3."""
+    held = {number.removeprefix("v"): one for number, one in why.items()}
+    return Doomed(function=function, service="teams", delete=(), kept=held)
+
+
+@pytest.mark.finding("A7")
+def test_what_keeps_most_versions_is_the_first_reason_and_each_has_its_own() -> None:
+    steps = [
+        kept("f", v7="record R1", v8="release v1", v9="alias live, v2 stands, release v2"),
+        kept("g", v1="release v1, provisioned concurrency", v2="alias live, v2 stands"),
+        kept("h", v4="release v1"),
+    ]
+
+    found = [(reason.versions, reason.why) for reason in reasons(steps, "dev")]
+
+    assert found[0] == (3, "release v1")
+    assert {why for count, why in found[1:3] if count == 2} == {"alias live", "v2 is deployed"}
+    assert {why for count, why in found[3:] if count == 1} == {
+        "record R1",
+        "release v2",
+        "provisioned concurrency",
+    }
+
+
+@pytest.mark.finding("A7")
+@pytest.mark.parametrize(
+    ("why", "command"),
+    [
+        ("v1 is quarantined", 'rollback release lift v1 --env dev --reason "…"'),
+        ("record R1", "rollback show R1 --env dev"),
+        ("alias old", "aws lambda delete-alias --function-name f --name old"),
+        (
+            "newer than the newest recorded release",
+            "rollback release record --env dev --version … --commit …",
+        ),
+        ("no kept release holds the function", "rollback release record --env dev --version … --commit …"),
+        (
+            PROVISIONED,
+            "aws lambda delete-provisioned-concurrency-config --function-name f --qualifier 3",
+        ),
+        (INVOCABLE, "aws lambda get-policy --function-name f --qualifier 3"),
+        (MAPPED, "aws lambda list-event-source-mappings --function-name f:3"),
+        (CONFIGURED, "aws lambda delete-function-event-invoke-config --function-name f --qualifier 3"),
+        (INVOKED, ""),
+        (ARCHIVED, ""),
+        ("v1 stands", ""),
+        ("previous is v1", ""),
+    ],
+)
+def test_a_reason_to_keep_a_version_has_what_frees_it_or_says_why_nothing_does(
+    why: str, command: str
+) -> None:
+    (reason,) = reasons([kept("f", v3=why)], "dev")
+
+    assert reason.command == command
+    assert reason.command or reason.beside
+
+
+@pytest.mark.finding("A7")
+def test_of_kept_releases_the_third_is_freed_by_keeping_two_and_the_two_newest_by_nothing() -> None:
+    step = kept("f", v9="release v9", v7="release v7", v5="release v5")
+
+    found = {reason.why: reason.command for reason in reasons([step], "dev")}
+
+    assert found == {
+        "release v9": "",
+        "release v7": "",
+        "release v5": "rollback prune --env dev --keep 2",
+    }
+
+
+@pytest.mark.finding("A7")
+def test_the_alias_that_deployments_move_is_not_to_be_deleted() -> None:
+    steps = [kept("f", v3="alias live, v2 stands", v2="alias old"), kept("g", v1="alias live")]
+
+    found = {reason.why: reason.command for reason in reasons(steps, "dev")}
+
+    assert found["alias live"] == ""
+    assert found["alias old"].startswith("aws lambda delete-alias")
+
+
+@pytest.mark.finding("A7")
+def test_a_step_has_a_line_for_each_reason() -> None:
+    step = kept("f", v3="release v1", v2="release v1, v1 is quarantined", v1="v1 stands")
+
+    assert step.lines == (
+        "f deletes nothing",
+        "f keeps 2–3: release v1",
+        "f keeps 2: v1 is quarantined",
+        "f keeps 1: v1 is deployed",
+    )
