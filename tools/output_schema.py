@@ -49,8 +49,14 @@ YES: Schema = {"type": "boolean"}
 ANY: Schema = {}
 TIME: Schema = {
     "type": "string",
-    "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$",
-    "description": "ISO 8601",
+    "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$",
+    "description": "ISO 8601 in UTC, to the second",
+}
+# What an event's hash is over.
+EXACT_TIME: Schema = {
+    "type": "string",
+    "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$",
+    "description": "ISO 8601 in UTC, to the millisecond",
 }
 _DEFS: dict[str, Schema] = {}
 
@@ -479,9 +485,9 @@ SHOW = either(
                 "Event",
                 what(
                     fields(Event),
-                    created_at=MOMENT,
+                    created_at=named("ExactTime", EXACT_TIME),
                     created_by=PERSON,
-                    at=old(MOMENT, "created_at"),
+                    at=old(named("ExactTime", EXACT_TIME), "created_at"),
                     by=old(PERSON, "created_by"),
                 ),
             )

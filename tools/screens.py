@@ -187,6 +187,7 @@ def overview(
     )
     calm = frozen is None and not any(each.steps for each in found)
     return Overview(
+        at=_AT,
         environment=_ENV,
         account=_ACCOUNT,
         region=_REGION,

@@ -10,6 +10,7 @@ from typing import Any
 from rollback.config.naming import APPROVER
 from rollback.config.settings import PROJECT_FILE, Settings, parse, stack_file
 from rollback.core.errors import Code, Refused, UsageError
+from rollback.core.times import shown_time
 from rollback.integrations import git
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
@@ -141,7 +142,7 @@ def approve(record: Record, digest: str, by: Actor, settings: Settings, now: dat
         )
     if record.standby_until and not now_iso(now) < record.standby_until:
         raise Refused(
-            f"{record.rollback_id} has expired: it could be taken until {record.standby_until}.",
+            f"{record.rollback_id} has expired: it could be taken until {shown_time(record.standby_until)}.",
             code=Code.STANDBY_ENDED,
             next=f"rollback standby prepare --env {record.environment} --for 45m  # by who is on call",
         )
@@ -262,8 +263,8 @@ def _untimely(approval: Approval, settings: Settings, now: datetime) -> str | No
     except (ValueError, OverflowError):
         return f"the approval of {approval.by} has no valid ISO 8601 times"
     if given > now + _SKEW:
-        return f"the approval of {approval.by} is dated {approval.at}, in the future"
-    return f"the approval of {approval.by} expired at {now_iso(until)}" if until < now else None
+        return f"the approval of {approval.by} is dated {shown_time(approval.at)}, in the future"
+    return f"the approval of {approval.by} expired at {shown_time(until)}" if until < now else None
 
 
 def _moment(text: str) -> datetime:

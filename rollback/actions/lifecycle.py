@@ -36,6 +36,7 @@ from rollback.core.errors import (
     StoppedAtOnce,
     UsageError,
 )
+from rollback.core.times import shown_time
 from rollback.ledger.lease import HeldLeases, LeaseHeld
 from rollback.ledger.stored_record import Opened
 from rollback.model import standby as standbys
@@ -273,7 +274,7 @@ class Lifecycle:
         if policy == "identity" and valid is None:
             name, shown = record.rollback_id, record.digest[:16]
             error = AwaitingApproval(
-                f"{name} will be on standby until {record.standby_until} after digest {shown} is approved.",
+                f"{name} will be on standby until {shown_time(record.standby_until)} after digest {shown} is approved.",
                 next=f"rollback approve {name} --digest {shown} --env {record.environment}  # by another person, under "
                 f"{self.session.settings.called(APPROVER)}",
             )

@@ -18,6 +18,7 @@ from rollback.actions.smoke_test import smoke
 from rollback.config.naming import SESSION_HOURS, permission_set_of, role_of
 from rollback.core.deadline import asked, timed_out
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.core.times import shown_time
 from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
 from rollback.model.commands import Commands
@@ -139,14 +140,14 @@ class RecordLeases:
             login = f"rollback login --env {session.environment}"
             login += (f" --role {role}" if role else "") + f" --hours {-(-(needed + _TO_BEGIN) // 60)}"
             raise Refused(
-                f"Your credentials expire at {ends:%H:%M:%SZ}, but rollback {target.verb} may take {target.minutes} minutes.",
+                f"Your credentials expire at {shown_time(ends)}, but rollback {target.verb} may take {target.minutes} minutes.",
                 code=Code.CREDENTIALS_END,
                 changed="Nothing was changed.",
                 next="aws sso login" if permission_set_of(session.caller.role) else login,
             )
         if needed < target.minutes:
             self.ui.notice(
-                f"This may take {target.minutes} minutes, and your credentials expire at {ends:%H:%M:%SZ}: if it is interrupted "
+                f"This may take {target.minutes} minutes, and your credentials expire at {shown_time(ends)}: if it is interrupted "
                 "by that, log in again and run rollback resume."
             )
 

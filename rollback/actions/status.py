@@ -16,6 +16,7 @@ from rollback.actions.recovery_options import NoWayBack, RecoveryOption, no_way_
 from rollback.aws.functions import observe, observe_alias, strangers
 from rollback.config.naming import BREAK_GLASS, DEPLOYER, DRILL
 from rollback.core.errors import RollbackError
+from rollback.core.times import shown_time
 from rollback.integrations import git
 from rollback.ledger.health import protections
 from rollback.ledger.schema import Bar, Newer
@@ -66,7 +67,7 @@ class Overview:
 
     `emergencies` are texts about journals on this machine that are not imported, and about recent emergencies;
     `warnings` are problems of the ledger's table as a whole. `exact`: weights were read;
-    `pending`: they are being read.
+    `pending`: they are being read. `at` is when (ISO 8601 in UTC).
     """
 
     environment: str
@@ -86,6 +87,7 @@ class Overview:
     frozen: Freeze | None = None
     emergencies: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    at: str = ""
 
 
 def overview(
@@ -200,6 +202,7 @@ def _assembled(
         environment=settings.environment,
         account=settings.account,
         region=settings.region,
+        at=session.clocks.now(),
         stands=label(timeline.all_deployed, others),
         services=services,
         infrastructure=tuple(
@@ -299,6 +302,7 @@ class _Beside:
 
     strangers: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    at: str = ""
 
 
 def _beside(session: Session) -> _Beside:
@@ -324,7 +328,7 @@ def _not_imported(session: Session) -> list[Path]:
 def _recent_emergencies(session: Session, recent: Sequence[Record]) -> list[str]:
     since = now_iso(session.now() - _LOUD)
     return [
-        f"EMERGENCY {record.rollback_id} ({record.status}) at {record.initiated_at} by "
+        f"EMERGENCY {record.rollback_id} ({record.status}) at {shown_time(record.initiated_at)} by "
         f"{record.initiated_by.person}: {record.from_version} → {record.to_version}, {record.reason}"
         for record in recent
         if record.emergency and record.initiated_at > since

@@ -12,6 +12,7 @@ from rollback.actions.context import Session
 from rollback.api.progress import Progress
 from rollback.api.results import Plan, Result
 from rollback.core.errors import Code, Refused, UsageError
+from rollback.core.times import shown_time
 from rollback.ledger import lease
 from rollback.ledger.stored_record import Opened
 from rollback.model import advice, messages, retention
@@ -268,7 +269,7 @@ class InterruptedPrune:
         record = self.record
         return (
             f"{record.rollback_id} (--keep {self.keep}, {record.initiated_by.person}, "
-            f"{record.initiated_at[:16]}: {record.reason})"
+            f"{shown_time(record.initiated_at)}: {record.reason})"
         )
 
 

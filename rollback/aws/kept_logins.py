@@ -21,6 +21,7 @@ from platformdirs.unix import Unix
 from rollback.config.naming import role_of
 from rollback.core import private_file
 from rollback.core.errors import Code, RollbackError, UsageError
+from rollback.core.times import shown_time
 
 _ARN = re.compile(r"arn:aws[a-z-]*:iam::([0-9]{12}):role/([A-Za-z0-9_+=,.@-]{1,64})")
 _OTHERS = 0o077
@@ -52,7 +53,7 @@ def kept(role: str, now: datetime) -> str:
         raise _nothing(role, "There is no readable login") from None
     if over:
         forget(role)
-        raise _nothing(role, f"The login expired at {ends:%H:%M:%SZ}")
+        raise _nothing(role, f"The login expired at {shown_time(ends)}")
     return text
 
 

@@ -19,6 +19,7 @@ from rollback.actions.status import Overview, overview
 from rollback.config.naming import ROLLBACK
 from rollback.core.canonical import canonical
 from rollback.core.errors import Code, Refused, Reverted, RollbackError, StoppedAtOnce, UsageError
+from rollback.core.times import shown_time
 from rollback.drill.cli_driver import CliDriver, Stopwatch
 from rollback.drill.registry import KNOWN
 from rollback.drill.roles import Roles
@@ -153,7 +154,7 @@ class DrillRunner:
             raise RollbackError(
                 f"What was deployed before drill {drill.drill_id} could not be restored: {error.what}",
                 code=Code.DRILL_NOT_RESTORED,
-                changed=f"The drill started at {drill.began_at}; rollback status --env {drill.environment} shows what is deployed.",
+                changed=f"The drill started at {shown_time(drill.began_at)}; rollback status --env {drill.environment} shows what is deployed.",
                 next=_restoring(drill),
             ) from error
 

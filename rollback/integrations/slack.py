@@ -19,6 +19,7 @@ from rollback.aws.account import Account, explained
 from rollback.core.errors import Code, RollbackError
 from rollback.core.extras import extra
 from rollback.core.sanitize import line
+from rollback.core.times import shown_time
 from rollback.integrations import ci
 from rollback.model.advice import for_record
 from rollback.model.messages import counted, unhealthy
@@ -252,7 +253,7 @@ def _changes(record: Record) -> str:
 def _standby(record: Record) -> str:
     if record.taken_by:
         return f"taken by {record.taken_by}" + (f", for alarm {record.alarm}" if record.alarm else "")
-    return f"until {record.standby_until}" if record.standby_until else ""
+    return f"until {shown_time(record.standby_until)}" if record.standby_until else ""
 
 
 def _took(record: Record) -> str:

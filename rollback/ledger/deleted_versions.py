@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rollback.core.times import shown_time
 from rollback.ledger.repository import Ledger
 from rollback.model.kind import Kind
 from rollback.model.record import Record
@@ -26,7 +27,7 @@ def pruned(ledger: Ledger, versions: Mapping[str, str]) -> dict[str, str]:
             for function, version in versions.items():
                 if version.isdigit() and int(version) in gone.get(function, ()):
                     found[function] = (
-                        f"deleted by prune {record.rollback_id} of {record.initiated_at[:10]}, "
+                        f"deleted by prune {record.rollback_id} of {shown_time(record.initiated_at)}, "
                         f"{record.initiated_by.person}"
                     )
     return found

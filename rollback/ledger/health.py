@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws import point_in_time
 from rollback.core.errors import Code, Refused, RollbackError
+from rollback.core.times import shown_time
 from rollback.ledger.audit_bucket import Archive, NotDeclared
 from rollback.ledger.repository import Ledger
 from rollback.ledger.schema import Newer
@@ -122,7 +123,7 @@ def lost(environment: str, table: str, newest: Entry | None, kept: int) -> LostE
     what = (
         f"{table} is new and empty, but the archive has entries of its timeline."
         if newest is None
-        else f"{table} ends with entry {newest.seq} of {newest.at}, but the archive has entry {kept}: the table "
+        else f"{table} ends with entry {newest.seq} of {shown_time(newest.at)}, but the archive has entry {kept}: the table "
         "was restored to a point in time and has lost its newest entries."
     )
     return LostEntries(

@@ -22,12 +22,13 @@ from typing import Any, Protocol
 from rollback.core.clocks import Clocks
 from rollback.core.errors import Code, Refused, RollbackError
 from rollback.core.process_identity import Process
+from rollback.core.times import shown_time
 from rollback.ledger.schema import METADATA, model
 from rollback.ledger.store import Conflict, Item, LedgerTable, Write
 from rollback.model.advice import for_lease, for_record
 from rollback.model.identity import Actor
 from rollback.model.record import Record, Status
-from rollback.model.situation import Life, RecordSeen, lease_seen
+from rollback.model.situation import Life, RecordSeen, heartbeat, lease_seen
 
 ALIASES, STACK, TERRAFORM = "aliases", "stack", "terraform"
 # Several leases are always taken in this order, to avoid deadlocks.
@@ -62,9 +63,9 @@ class LeaseHeld(Refused):
         lease = lease_seen(domain, item, now)
         self.owner = lease.owner
         pid = item.get("holder", {}).get("pid", "?")
-        since = f"last heartbeat {lease.beat_at or '?'}"
+        since = heartbeat(lease.beat_at, now)
         if lease.life is Life.INTERRUPTED:
-            since = f"interrupted at {item['parked_at']}"
+            since = f"interrupted at {shown_time(item['parked_at'])}"
         what = f"{self.owner} holds the lease on {environment}/{domain}: {lease.holder} (pid {pid}), {since}"
         advice = for_lease(lease, environment)
         if record is not None and lease.life is not Life.RUNNING:

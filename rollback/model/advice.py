@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rollback.config.naming import FOUNDATION
+from rollback.core.times import ago, shown_time
 from rollback.model.commands import Commands
 from rollback.model.grouping import number, some
 from rollback.model.kind import Kind
@@ -312,7 +313,7 @@ def for_lease(lease: LeaseSeen, environment: str) -> Advice:
     if lease.life is Life.RUNNING:
         return Advice(
             state=State.RUNNING,
-            what=f"{who} holds the lease on {lease.domain}; last heartbeat {lease.beat_at or 'unknown'}.",
+            what=f"{who} holds the lease on {lease.domain}; last heartbeat {shown_time(lease.beat_at or 'unknown')}.",
             steps=(Step(command=f"rollback status --env {environment}", why="after it has ended"),),
         )
     return Advice(
@@ -573,16 +574,7 @@ def _to(same: Sequence[ServiceSeen], ages: Mapping[str, float | None]) -> str:
     """
     deployed = ", which the ledger has as deployed" if all(one.good == one.deployed for one in same) else ""
     age = ages.get(same[0].good or "")
-    return f"to roll back to {{}}{deployed}{f' (recorded {_ago(age)})' if age is not None else ''}"
-
-
-def _ago(age: float) -> str:
-    """How long ago that many seconds are."""
-    minutes = age / 60
-    for size, unit in ((1440, "days"), (60, "hours")):
-        if minutes >= 2 * size:
-            return f"{minutes / size:.0f} {unit} ago"
-    return f"{minutes:.0f} min ago"
+    return f"to roll back to {{}}{deployed}{f' (recorded {ago(age)})' if age is not None else ''}"
 
 
 def _back(
@@ -743,7 +735,7 @@ def _on_standby(seen: RecordSeen, do: Commands, what: str) -> Advice:
         approve = Step(
             command=f"rollback approve {record.rollback_id} --digest {record.digest[:16]} --env {record.environment}",
             by=f"by another person{f' under {seen.approver}' if seen.approver else ''}",
-            why=f"to have it ready until {record.standby_until}",
+            why=f"to have it ready until {shown_time(record.standby_until)}",
         )
         return Advice(
             state=State.STANDBY,
@@ -752,7 +744,7 @@ def _on_standby(seen: RecordSeen, do: Commands, what: str) -> Advice:
         )
     return Advice(
         state=State.STANDBY,
-        what=f"{what} is on standby until {record.standby_until}.",
+        what=f"{what} is on standby until {shown_time(record.standby_until)}.",
         steps=(_take(record), abort),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from rollback.core.times import shown_time
 from rollback.model.record import now_iso
 
 OK, RED, NO_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
@@ -180,7 +181,7 @@ def _of_red(facts: Facts, release: ReleaseSeen, alarm: AlarmSeen) -> Decision:
     if facts.policy.needs_approval and not standby.approved:
         reason = f"nobody has approved {standby.rollback_id}"
         return Nothing(code=Why.NOT_APPROVED, reason=reason, alarm=name)
-    reason = f"alarm {name} went into ALARM at {alarm.since}, after {release.version}"
+    reason = f"alarm {name} went into ALARM at {shown_time(alarm.since)}, after {release.version}"
     return Take(rollback_id=standby.rollback_id, alarm=name, reason=reason)
 
 
@@ -196,7 +197,9 @@ def _judged(alarm: AlarmSeen, release: ReleaseSeen, minutes: int) -> Nothing | N
         reason = f"CloudWatch does not have its state before {version}"
         return Nothing(code=Why.HISTORY_UNKNOWN, reason=reason, alarm=name)
     if _later(release.at, minutes) < alarm.since:
-        reason = f"it went into ALARM at {alarm.since}, more than {minutes} minutes after {version}"
+        reason = (
+            f"it went into ALARM at {shown_time(alarm.since)}, more than {minutes} minutes after {version}"
+        )
         return Nothing(code=Why.AFTER_BAKE, reason=reason, alarm=name)
     return None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rollback.core.canonical import canonical
 from rollback.core.errors import Code, Refused, UsageError, VerificationFailed
+from rollback.core.times import shown_time
 from rollback.model.advice import next_for
 from rollback.model.alias_moves import Move, shares
 from rollback.model.commands import Commands
@@ -79,7 +80,7 @@ def outdated(record: Record, plan: Plan[Any], today: Plan[Any]) -> Refused:
         return Refused(
             what, code=Code.PLAN_OUTDATED, next=f"rollback abort {name} --env {env}  # then plan again"
         )
-    stays = f"{name} stays on standby until {record.standby_until}"
+    stays = f"{name} stays on standby until {shown_time(record.standby_until)}"
     look = f"rollback status --env {env}  # shows what is deployed, and what it can be rolled back to"
     if not moved:
         return Refused(what, code=Code.PLAN_OUTDATED, changed=f"Nothing was changed. {stays}.", next=look)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from rollback.core.canonical import LATER, digest
 from rollback.core.errors import Code, Refused, UsageError
+from rollback.core.times import shown_time
 from rollback.model import floors
 from rollback.model.deployed import UNKNOWN, Deployed, read
 from rollback.model.identity import Actor
@@ -149,7 +150,7 @@ class Freeze:
     at: str
 
     def __str__(self) -> str:
-        return f"{self.by} since {self.at}: {self.reason}"
+        return f"{self.by} since {shown_time(self.at)}: {self.reason}"
 
     def binds(self, person: str) -> bool:
         """Whether it forbids `person` to deploy and roll back."""

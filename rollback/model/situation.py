@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from rollback.core.process_identity import Process
+from rollback.core.times import ago, shown_time
 from rollback.model.record import Approval, Record, Status, seconds_between
 from rollback.model.release import Freeze
 
@@ -251,6 +252,14 @@ def lease_seen(domain: str, item: Mapping[str, Any], now: str) -> LeaseSeen:
         holder=f"{holder.get('person', '?')} on {holder.get('host', '?')}",
         beat_at=str(item.get("beat_at", "")),
     )
+
+
+def heartbeat(beat_at: str, now: str) -> str:
+    """When a lease's holder was last heard of, as text. Both are ISO 8601 in UTC."""
+    try:
+        return f"last heartbeat {shown_time(beat_at)} ({ago(seconds_between(beat_at, now))})"
+    except (TypeError, ValueError):  # not written by this command
+        return f"last heartbeat {shown_time(beat_at) or 'unknown'}"
 
 
 def life(item: Mapping[str, Any], now: str) -> Life:

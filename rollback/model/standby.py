@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from rollback.core.times import shown_time
 from rollback.model import floors
 from rollback.model.plan import Plan
 from rollback.model.record import now_iso
@@ -113,7 +114,7 @@ def ended(plan: Plan[Any], rollback_id: str, timeline: Timeline, now: str = "") 
         return Ended(why=Why.FLOOR, text=str(next(iter(below.values()))))
     end = plan.facts.get(UNTIL, "")
     if not latest < end:
-        return Ended(why=Why.TIME, text=f"it expired at {end}")
+        return Ended(why=Why.TIME, text=f"it expired at {shown_time(end)}")
     return None
 
 

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from rollback.core.times import shown_time
 from rollback.model.drill import FAILED, PASSED, Drill, ScenarioSummary, drill_document
 from rollback.views.json_output import with_former
 from rollback.views.report.markdown import escape, table
@@ -21,13 +22,13 @@ def cells(row: ScenarioSummary) -> tuple[str, ...]:
     """A row's cells; `never` for a scenario that was never drilled."""
     budget = f"{row.rto_seconds // 60} min"
     if row.last is None:
-        never = "never" + (f" (planned {row.planned[:10]})" if row.planned else "")
+        never = "never" + (f" (planned {shown_time(row.planned)})" if row.planned else "")
         return (row.scenario, budget, never, "", "–", "", "")
     last = row.last
     return (
         row.scenario,
         budget,
-        last.began_at[:10],
+        shown_time(last.began_at),
         "" if last.seconds is None else f"{last.seconds:.1f} s",
         "yes" if last.status == PASSED else "no",
         last.fault,
@@ -78,8 +79,8 @@ def one(drill: Drill) -> Table:
         ),
         "fault": text(drill.fault),
         "by": text(str(drill.by)),
-        "began": text(drill.began_at),
-        "ended": text(drill.ended_at or "not yet, or it was interrupted"),
+        "began": text(shown_time(drill.began_at)),
+        "ended": text(shown_time(drill.ended_at or "not yet, or it was interrupted")),
         "measured": text("–" if drill.seconds is None else f"{drill.seconds:.1f} s, {budget}"),
         "rollbacks": text(", ".join(drill.rollbacks) or "–"),
         **({"why": text(drill.why, style)} if drill.why else {}),

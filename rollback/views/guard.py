@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rollback.api.guard import GuardState
 from rollback.core.canonical import plain
 from rollback.core.sanitize import line
+from rollback.core.times import shown_time
 from rollback.views.rich_layout import text
 
 
@@ -28,7 +29,7 @@ def state(found: GuardState) -> RenderableType:
         f"{len(found.alarms)} alarms can start the guard"
         + (f"; not OK: {', '.join(f'{name} ({found.alarms[name]})' for name in red)}" if red else ", all OK"),
         f"Now: {found.decision}, {found.why}",
-        *(f"{at}  {why}" for at, why in found.declined),
+        *(f"{shown_time(at)}  {why}" for at, why in found.declined),
     ]
     return Group(*(text(line(one)) for one in lines))
 

@@ -14,9 +14,14 @@ from typing import Any
 from rollback.core.errors import RollbackError
 from rollback.core.sanitize import clean, lines
 from rollback.core.stdio import write_out
+from rollback.core.times import shown_time
 
 # Increased when a key is removed or changes its meaning; a new key does not increase it.
 SCHEMA_VERSION = 1
+# Times by the names that they had until version 0.1; those of today end with `_at`.
+_TIMES = frozenset({"at", "expires", "planned", "standby_until"})
+# What is hashed as it is, or what a person has typed.
+_EXACT = frozenset({"events", "facts", "request"})
 _COMMAND = re.compile(r"(?:[A-Z][A-Z0-9_]*=\S+ )*(?:rollback|pulumi|git|aws) \S")
 
 
@@ -57,6 +62,7 @@ def framed(document: Any, following: Sequence[str] = (), error: RollbackError | 
     """The document of a result: an object with `schema_version` and `next`, and `error` where there is one; or a list of
     rows, each with `schema_version`. Pure.
     """
+    document = _with_shown_times(document)
     if isinstance(document, (list, tuple)):
         return [{"schema_version": SCHEMA_VERSION, **row} for row in document]
     failed = error_document(error) if error else None
@@ -67,6 +73,22 @@ def framed(document: Any, following: Sequence[str] = (), error: RollbackError | 
         **(document or {}),
         **({"error": failed} if failed else {}),
     }
+
+
+def _with_shown_times(value: Any) -> Any:
+    """A document with its times as they are shown to people (`shown_time`). A journal's `events` keep theirs: their
+    hashes are over them, and events of the same second have an order.
+    """
+    if isinstance(value, Mapping):
+        return {
+            key: shown_time(one)
+            if isinstance(one, str) and one and (key.endswith("_at") or key in _TIMES)
+            else one
+            if key in _EXACT
+            else _with_shown_times(one)
+            for key, one in value.items()
+        }
+    return [_with_shown_times(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def error_document(error: RollbackError) -> dict[str, Any]:

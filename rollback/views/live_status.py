@@ -11,11 +11,19 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from rollback.core import sanitize
+from rollback.core.times import shown_time
 from rollback.model.automatic import RED
-from rollback.model.record import Record, seconds_between
-from rollback.model.situation import LeaseSeen, RecordSeen
+from rollback.model.record import Record
+from rollback.model.situation import LeaseSeen, RecordSeen, heartbeat
 from rollback.views.plan import common_prefix
-from rollback.views.records import STATUS_STYLES, deployed_now, differs, freeze_of, heading, mark_of
+from rollback.views.records import (
+    STATUS_STYLES,
+    deployed_now,
+    differs,
+    freeze_of,
+    heading,
+    mark_of,
+)
 from rollback.views.rich_layout import aligned, shortened, text
 
 if TYPE_CHECKING:
@@ -58,7 +66,7 @@ class LiveScreen:
             (f"{watched.environment} ", "bold"),
             f"({watched.account}, {watched.region})  ",
             deployed_now(watched.stands),
-            (f"   {watched.at[11:19]} UTC", "dim"),
+            (f"   {shown_time(watched.at)}", "dim"),
         )
         if watched.unread:
             yield text(f"! could not be read: {watched.unread}", "bold red")
@@ -72,7 +80,9 @@ class LiveScreen:
         for seen in watched.in_flight:
             yield _record(seen)
         for lease in watched.leases:
-            yield text(f"Lease on {lease.domain}: {_lease(lease)}, {_beat(lease, watched.at)}", "cyan")
+            yield text(
+                f"Lease on {lease.domain}: {_lease(lease)}, {heartbeat(lease.beat_at, watched.at)}", "cyan"
+            )
         for run in watched.runs:
             yield _bar(run)
 
@@ -197,7 +207,9 @@ def _record(seen: RecordSeen) -> Text:
     record = seen.record
     given = seen.shown["approved_by"]
     approved = f", approved by {given}" if given else ""
-    until = f", until {record.standby_until}" if record.standby_until and not record.taken_by else ""
+    until = (
+        f", until {shown_time(record.standby_until)}" if record.standby_until and not record.taken_by else ""
+    )
     reason = shortened(sanitize.line(record.reason), _REASON)
     return text(
         f"{seen.status} {record.rollback_id}: {record.from_version} → {record.to_version}, by {record.people}"
@@ -208,13 +220,6 @@ def _record(seen: RecordSeen) -> Text:
 
 def _lease(lease: LeaseSeen) -> str:
     return f"{lease.holder or 'unknown'} for {lease.owner}, {lease.life}"
-
-
-def _beat(lease: LeaseSeen, at: str) -> str:
-    try:
-        return f"heartbeat {seconds_between(lease.beat_at, at):.0f} s ago"
-    except (TypeError, ValueError):  # not written by this command
-        return "heartbeat unknown"
 
 
 def _end(record: Record) -> str:
@@ -284,4 +289,4 @@ def changes(before: Watched | None, now: Watched) -> list[dict[str, str]]:
 def change_line(change: Mapping[str, str]) -> str:
     """A change as a line of text."""
     what = change["what"] or "ended"
-    return sanitize.line(f"{change['changed_at'][:19]}Z  {change['subject']}: {what}")
+    return sanitize.line(f"{shown_time(change['changed_at'])}  {change['subject']}: {what}")

@@ -18,19 +18,14 @@ from rich.text import Text
 
 from rollback.core import sanitize
 from rollback.core.errors import RollbackError
+from rollback.core.times import shown_time
 from rollback.model.advice import Advice
 from rollback.model.grouping import number, some, together
 from rollback.model.messages import counted, resources, without_drills
-from rollback.model.record import (
-    MARKS,
-    Check,
-    Event,
-    Record,
-    Status,
-)
+from rollback.model.record import MARKS, Check, Event, Record, Status
 from rollback.model.release import NOTHING, is_of_drill
 from rollback.model.resource_changes import SAME
-from rollback.model.situation import FunctionStatus, RecordSeen, Service, State
+from rollback.model.situation import FunctionStatus, RecordSeen, Service, State, heartbeat
 from rollback.views.plan import common_prefix, plan_view
 from rollback.views.rich_layout import (
     Cell,
@@ -69,7 +64,7 @@ _RESULTS = {str(status): style for status, style in STATUS_STYLES.items()} | {
 }
 _LOUD = "bold white on red"
 # Terminal widths that tables of two, three and six columns need.
-_TWO, _THREE, _SIX = 46, 76, 100
+_TWO, _THREE, _SIX = 50, 76, 100
 _NARROW_BY = 14
 # Characters of a commit's subject in a list; `show` shows all of it.
 _SUBJECT = 60
@@ -114,7 +109,7 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
         ("reason", text(record.reason)),
         (
             "prepared by" if record.taken_by else "by",
-            text(f"{record.initiated_by} at {record.initiated_at}"),
+            text(f"{record.initiated_by} at {shown_time(record.initiated_at)}"),
         ),
         ("counts", text(counted(record))),
     ]
@@ -149,7 +144,7 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
 def _journal(record: Record, journal: Sequence[Event], *, by: int | None = None) -> Table:
     """The events, those alike on one line; the name of who did it in lines of at most `by` characters."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("#", "at (UTC)", "event", "by", "what"):
+    for name in ("#", "at", "event", "by", "what"):
         folded = name == "what" or (name == "by" and by is not None)
         table.add_column(name, no_wrap=not folded, overflow="fold", max_width=by if name == "by" else None)
     common = common_prefix([name for event in journal for name in _functions(event)])
@@ -157,7 +152,7 @@ def _journal(record: Record, journal: Sequence[Event], *, by: int | None = None)
         event, last = several[0], several[-1]
         table.add_row(
             str(event.number) if event is last else f"{event.number}–{last.number}",
-            text(event.at[11:23]),
+            text(shown_time(event.at)),
             text(event.kind),
             text(_by(event)),
             text(_together(several, common) + _entered_by(event, record)),
@@ -170,19 +165,19 @@ def _approved(seen: RecordSeen) -> Iterator[tuple[str, Text]]:
     if seen.record.approved_by:
         yield "approved", text(seen.record.approved_by)
     elif seen.approval:
-        yield "approved", text(f"{seen.approval.by}, until {seen.approval.expires_at}")
+        yield "approved", text(f"{seen.approval.by}, until {shown_time(seen.approval.expires_at)}")
 
 
 def _standby(record: Record) -> Iterator[tuple[str, Text]]:
     """Until when the standby can be taken, or who took it."""
     if record.taken_by:
-        at = f" at {record.started_at}" if record.started_at else ""
+        at = f" at {shown_time(record.started_at)}" if record.started_at else ""
         yield (
             "taken by",
             text(f"{record.taken_by}{at}{f', for alarm {record.alarm}' if record.alarm else ''}"),
         )
     elif record.standby_until:
-        yield "standby", text(f"until {record.standby_until}")
+        yield "standby", text(f"until {shown_time(record.standby_until)}")
 
 
 def _alarm(record: Record) -> list[Text]:
@@ -300,19 +295,19 @@ def history_view(
         return text(f"No {found} recorded yet.", "dim")
     # An id has 26 characters and must be complete, to be copied; a mixed environment's version is longer.
     wide = Listing(
-        ("when (UTC)", "what", "how"),
-        [([[(_when(at), "")]], what, how) for at, what, how in rows],
+        ("when", "what", "how"),
+        [([[(shown_time(at), "")]], what, how) for at, what, how in rows],
         least=(0, 26, 0),
     )
     narrow = Listing(
-        ("when (UTC)", "what and how"),
-        [([[(_day(at), "")]], [*what, *how]) for at, what, how in rows],
+        ("when", "what and how"),
+        [([[(shown_time(at), "")]], [*what, *how]) for at, what, how in rows],
         least=(0, 0),
     )
     # Beside a time there is no room for an id.
     narrowest = Listing(
-        ("", "when (UTC), what and how"),
-        [([[("", "")]], [[(_day(at), "")], *what, *how]) for at, what, how in rows],
+        ("", "when, what and how"),
+        [([[("", "")]], [[(shown_time(at), "")], *what, *how]) for at, what, how in rows],
         least=(0, 0),
     )
     return Either(_THREE, wide, Either(_TWO, narrow, narrowest))
@@ -360,14 +355,6 @@ def _headed(*names: str) -> Table:
     for name in names:
         table.add_column(name, no_wrap=name == names[0], overflow="fold")
     return table
-
-
-def _when(at: str) -> str:
-    return sanitize.line(at[:19].replace("T", " "))
-
-
-def _day(at: str) -> str:
-    return sanitize.line(at[:16].replace("T", " "))
 
 
 def recorded_view(environment: str, recorded: Any) -> Text:
@@ -428,11 +415,11 @@ def overview_view(view: Any) -> RenderableType:
     if view.ways or view.no_way_back:
         parts.append(Text())
     for domain, item in view.holders.items():
-        holder, beat = item.get("holder", {}), str(item.get("beat_at", "unknown"))
+        holder, beat = item.get("holder", {}), heartbeat(str(item.get("beat_at", "")), view.at)
         parts.append(
             text(
                 f"Lease on {domain}: held by {holder.get('person')} on {holder.get('host')} for {item['owner']}, "
-                f"last heartbeat {beat[11:19] or beat} UTC",
+                f"{beat}",
                 "cyan",
             )
         )
@@ -571,8 +558,8 @@ def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) ->
     """
     if not rows:
         return text("No releases recorded yet.", "dim")
-    wide = _headed("version", "when (UTC)", "by", "commit", "deployed for", "quarantined for")
-    narrow = _headed("when (UTC)", "release")
+    wide = _headed("version", "when", "by", "commit", "deployed for", "quarantined for")
+    narrow = _headed("when", "release")
     for column in wide.columns[1:4]:
         column.no_wrap = True
     shown = [row for row in rows if everything or not _is_over(row)]
@@ -582,11 +569,11 @@ def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) ->
         by, commit = text(row.by.partition(" (")[0]), text(row.commit[:7])
         deployed = text(_some(row.stands_for, row.services), "green")
         quarantined = text(_some(row.quarantined_for, row.services), "yellow")
-        wide.add_row(version, text(_when(row.at)), by, commit, deployed, quarantined)
+        wide.add_row(version, text(shown_time(row.at)), by, commit, deployed, quarantined)
         text_parts = Text.assemble(version, "  by ", by, f", commit {commit}" if commit else "")
         for name, what in (("deployed for ", deployed), ("quarantined for ", quarantined)):
             text_parts.append_text(Text.assemble("\n", name, what) if what else Text())
-        narrow.add_row(text(_day(row.at)), text_parts)
+        narrow.add_row(text(shown_time(row.at)), text_parts)
     hidden = len(rows) - len(shown)
     more = [text(f"{hidden} quarantined releases of drills are hidden; use --all.", "dim")] if hidden else []
     return Group(Either(_SIX, wide, narrow), *more)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from rollback.core.times import shown_time
 from tests.e2e.accounts_under_test import Models
 from tests.e2e.estate_under_test import ALICE, FUNCTIONS, REASON, Platform, Run, together
 
@@ -49,7 +50,10 @@ def test_the_record_that_was_opened_is_the_one_that_is_closed(done: Done) -> Non
     records = [item for item in dev.items() if item["PK"].startswith("ROLLBACK#")]
     assert {item["PK"] for item in records} == {f"ROLLBACK#{run.id}"}
     metadata = next(item for item in records if item["SK"] == "METADATA")
-    assert (metadata["status"], metadata["completed_at"]) == ("COMPLETE", run.json["completed_at"])
+    assert (metadata["status"], shown_time(metadata["completed_at"])) == (
+        "COMPLETE",
+        run.json["completed_at"],
+    )
 
 
 def test_previous_does_not_play_ping_pong_between_two_releases(dev: Platform) -> None:
@@ -176,7 +180,8 @@ def test_every_record_can_be_found_by_environment_and_time(done: Done) -> None:
     )["Items"]
 
     assert found[0]["PK"]["S"] == f"ROLLBACK#{run.id}"
-    assert found[0]["GSI1SK"]["S"] == f"{run.json['initiated_at']}#{run.id}"
+    at, _, name = found[0]["GSI1SK"]["S"].partition("#")
+    assert (shown_time(at), name) == (run.json["initiated_at"], run.id)
     assert len(found) == 4
 
 

@@ -18,6 +18,7 @@ from typing import Literal
 from rollback.aws.account import Account
 from rollback.aws.functions import ASLEEP, AliasSeen, Seen, observe, observe_alias
 from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.core.times import shown_time
 from rollback.ledger.audit_bucket import Archive, number
 from rollback.model import floors
 from rollback.model.alias_moves import Move
@@ -397,7 +398,7 @@ def _quarantine_refusals(
 
 def _notices(services: Sequence[str], choice: Choice, quarantines: Quarantined) -> tuple[str, ...]:
     journal = (
-        f"The archive's newest entry is from {quarantines.until}."
+        f"The archive's newest entry is from {shown_time(quarantines.until)}."
         if quarantines.until
         else "The archive has no entries."
     )

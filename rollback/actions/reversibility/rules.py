@@ -17,12 +17,12 @@ from rollback.actions.traffic import Traffic, remedy
 from rollback.aws.point_in_time import Window
 from rollback.aws.stacks import Looked
 from rollback.config.settings import Settings
+from rollback.core.times import shown_time
 from rollback.model.advice import next_for
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan
 from rollback.model.record import Record, Status
 from rollback.model.release import Quarantine
-from rollback.targets.table.restore_time import iso
 
 _LONG, _SOME = 400, 10
 _KINDS = {Kind.ALIASES: "functions", Kind.STACK: "infrastructure", Kind.TABLE: "tables"}
@@ -167,11 +167,11 @@ def recovery(table: str, window: Window, now: datetime, minutes: int) -> Judgeme
             check="tables",
             subject=table,
             answer=CheckAnswer.NO,
-            why=f"it can only be restored to times since {iso(window.earliest)}, less than the {minutes} minutes of its "
+            why=f"it can only be restored to times since {shown_time(window.earliest)}, less than the {minutes} minutes of its "
             "RTO",
-            next=f"wait until {iso(covers)}",
+            next=f"wait until {shown_time(covers)}",
         )
-    why = f"it can be restored to any second since {iso(window.earliest)}"
+    why = f"it can be restored to any second since {shown_time(window.earliest)}"
     return Judgement(check="tables", subject=table, answer=CheckAnswer.YES, why=why)
 
 
@@ -251,7 +251,7 @@ def flight(
             check="in flight",
             subject=record.rollback_id,
             answer=CheckAnswer.NOTE,
-            why=f"a rollback of {record.kind} is waiting for approval since {record.initiated_at}",
+            why=f"a rollback of {record.kind} is waiting for approval since {shown_time(record.initiated_at)}",
             next=next_for(record),
         )
         for record in records

@@ -19,6 +19,7 @@ from rollback.config import naming
 from rollback.config import settings as configured
 from rollback.core import stdio
 from rollback.core.errors import Code, UsageError
+from rollback.core.times import shown_time
 from rollback.views import rich_layout
 
 
@@ -91,7 +92,9 @@ def login(
             f"credential_process = {shlex.quote(os.path.abspath(sys.argv[0]))} credentials {taken.arn}",  # noqa: PTH100 - a link stays one
             f"region = {settings.region}",
         ]
-        message = f"{taken.person} has {taken.role} until {taken.expires}. Add to ~/.aws/config, once:"
+        message = (
+            f"{taken.person} has {taken.role} until {shown_time(taken.expires)}. Add to ~/.aws/config, once:"
+        )
         ui.show(
             rich_layout.lines_to_copy("", *lines, "", under=message),
             {

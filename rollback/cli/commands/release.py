@@ -11,6 +11,7 @@ from rollback.cli import completion
 from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, minutes_if, names_in
 from rollback.cli.runtime import verb
 from rollback.core.errors import RollbackError
+from rollback.core.times import shown_time
 from rollback.views import documents, json_output, records, rich_layout, terminal
 
 Named = Annotated[
@@ -81,7 +82,7 @@ def _prepared(
     if result.seen is None:
         ui.notice(f"No standby for {version}: it changes nothing that could be rolled back.")
         return {"status": result.status}
-    until = f"{result.rollback_id} is on standby until {result.seen.record.standby_until}."
+    until = f"{result.rollback_id} is on standby until {shown_time(result.seen.record.standby_until)}."
     ui.notice(result.waiting.what if result.waiting else until)
     ui.next(result.waiting.next if result.waiting else "\n".join(result.next))
     return documents.record_document(result.seen, result.outcomes)

@@ -20,9 +20,10 @@ from rollback.aws import assume_role, point_in_time
 from rollback.aws.account import code, explained
 from rollback.config.naming import RESTORE, ROLLBACK
 from rollback.core.errors import Code, Refused, RollbackError
+from rollback.core.times import shown_time
 from rollback.drill.scenario import DrillContext, StateBefore
 from rollback.model.drill import Drill
-from rollback.targets.table import restore_time, steps, table_settings
+from rollback.targets.table import steps, table_settings
 from rollback.targets.table.comparison import DIFFERENT, ONLY_LIVE, ONLY_RESTORED
 
 _MARK, _GOOD, _DAMAGED = "drill", "as it was", "written over"
@@ -76,12 +77,10 @@ class TableScenario:
         while self._clock() < at.timestamp() + 1 or (latest := self._latest(name)) is None or latest < at:
             if self._clock() - began > _WINDOW_SECONDS:
                 raise RollbackError(
-                    f"{restore_time.iso(at)} of {name} cannot be restored yet.", code=Code.DRILL_FAILED
+                    f"{shown_time(at)} of {name} cannot be restored yet.", code=Code.DRILL_FAILED
                 )
             clocks.sleep(min(_LOOK, max(0.2, at.timestamp() + 1 - self._clock())))
-        self._put(
-            name, {**key, "restorable": {"S": restore_time.iso(at)}}, _DAMAGED, "attribute_exists(#mark)"
-        )
+        self._put(name, {**key, "restorable": {"S": shown_time(at)}}, _DAMAGED, "attribute_exists(#mark)")
 
     def roll_back(self, drill: Drill, before: StateBefore) -> None:
         name = before["table"]
@@ -123,7 +122,7 @@ class TableScenario:
         name = str(self.look()["table"])
         latest = self._latest(name)
         assert latest is not None  # noqa: S101 - `look` has asked
-        arguments = ("table", "--table", name, "--to", restore_time.iso(latest), "--dry-run")
+        arguments = ("table", "--table", name, "--to", shown_time(latest), "--dry-run")
         self.stage.driver.must(ROLLBACK, *arguments)
 
     # -- calls -------------------------------------------------------------------------------------------

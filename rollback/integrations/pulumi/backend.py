@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from rollback.aws.account import explained
 from rollback.config.settings import Settings
+from rollback.core.times import shown_time
 
 
 def backend_url(settings: Settings, *, foundation: bool = False) -> str:
@@ -61,7 +62,7 @@ class BackendLock:
     place: str
 
     def __str__(self) -> str:
-        return f"{self.user}@{self.host} (pid {self.pid}) since {self.at}"
+        return f"{self.user}@{self.host} (pid {self.pid}) since {shown_time(self.at)}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -161,9 +161,8 @@ class Aliases:
         return counts(self.outcomes(plan, events))
 
     def outcomes(self, plan: Plan[Move], events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
-        """One mapping per function: `{"name", "service", "from", "to", "outcome"}`, all text; `outcome` is
-        moved, confirmed, reverted, failed or untouched. After a takeover an undo writes every alias; one that it
-        found where the plan began, or that the plan only confirmed, is untouched.
+        """One mapping per function: `{"name", "service", "from", "to", "outcome"}`, all text; `outcome` is moved,
+        confirmed, reverted, failed or untouched, which is also what an undo wrote without changing it.
         """
         known = states(plan, events)
         failed, left = failed_subjects(events), left_to_others(events)

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from rollback.aws import point_in_time
 from rollback.aws.account import code, explained
 from rollback.core.errors import Code, RollbackError, UsageError
+from rollback.core.times import shown_time
 from rollback.model.events import has
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
@@ -78,11 +79,11 @@ class TableRestore(TableTarget):
             targets=deployed,
             quarantines={},
             steps=(
-                TableStep(do=_RESTORE, on=copy, detail=f"{table} as of {restore_time.iso(at)}"),
+                TableStep(do=_RESTORE, on=copy, detail=f"{table} as of {shown_time(at)}"),
                 TableStep(do=_SETTINGS, on=copy, detail=", ".join(lacking) or "nothing is lacking"),
                 TableStep(do=_COMPARE, on=copy, detail=f"with {table}, item by item: the loss report"),
             ),
-            facts={"made_at": steps.creation_time(live), "copy": copy, "at": restore_time.iso(at)},
+            facts={"made_at": steps.creation_time(live), "copy": copy, "at": shown_time(at)},
             notices=(
                 *notices,
                 restore_time.estimate(live.get("TableSizeBytes", 0), self._settings.pace.read_units),
@@ -139,7 +140,7 @@ class TableRestore(TableTarget):
         if to.startswith(BEFORE):
             record = self._ledger.load(to.removeprefix(BEFORE)).record
             at, _ = restore_time.parsed(record.initiated_at)
-            return at, [f"{restore_time.iso(at)} is when {record.rollback_id} ({record.kind}) started."]
+            return at, [f"{shown_time(at)} is when {record.rollback_id} ({record.kind}) started."]
         if to.startswith(RELEASE):
             version = checked_version(to.removeprefix(RELEASE))
             entry = self._ledger.timeline(verified=True).release_of(version)
@@ -150,7 +151,7 @@ class TableRestore(TableTarget):
                     next=f"rollback release list --env {self._settings.environment}",
                 )
             at, _ = restore_time.parsed(entry.at)
-            return at, [f"{restore_time.iso(at)} is when {version} was recorded, after it was deployed."]
+            return at, [f"{shown_time(at)} is when {version} was recorded, after it was deployed."]
         if to.startswith(RESTORED):
             raise UsageError(
                 f"{to[:80]!a} needs --cutover copy-back or --cutover parameter.", code=Code.OPTION_INVALID

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from rollback.aws.point_in_time import Window
 from rollback.core.errors import Code, UsageError
+from rollback.core.times import ago, shown_time
 from rollback.model.plan import Refusal
 
 RELEASE, RESTORED = "release:", "restored:"
@@ -35,11 +36,6 @@ def parsed(text: str) -> tuple[datetime, str]:
     return time.astimezone(UTC).replace(microsecond=0), notice
 
 
-def iso(time: datetime) -> str:
-    """`2026-11-24T09:30:00Z`."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def copy_name(table: str, time: datetime) -> str:
     """The restored table's name: the same for the same second, so that plans are reproducible."""
     return f"{table}-restore-{time:%Y%m%dt%H%M%S}"
@@ -56,16 +52,15 @@ def refusal(table: str, time: datetime, window: Window, now: datetime) -> Refusa
     if time < window.earliest:
         return Refusal(
             subject=table,
-            reason=f"{iso(time)} is before {iso(window.earliest)}, the earliest restorable time",
-            remedy=f"--to {iso(window.earliest)} or later",
+            reason=f"{shown_time(time)} is before {shown_time(window.earliest)}, the earliest restorable time",
+            remedy=f"--to {shown_time(window.earliest)} or later",
         )
     if time > window.latest:
-        behind = max(0, round((now - window.latest).total_seconds()))
         return Refusal(
             subject=table,
-            reason=f"{iso(time)} is after {iso(window.latest)}, the latest restorable time "
-            f"({behind // 60} min {behind % 60} s ago)",
-            remedy=f"--to {iso(window.latest)} or earlier, or wait",
+            reason=f"{shown_time(time)} is after {shown_time(window.latest)}, the latest restorable time "
+            f"({ago((now - window.latest).total_seconds())})",
+            remedy=f"--to {shown_time(window.latest)} or earlier, or wait",
         )
     return None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rollback.actions.report_data import ReportedRecord
 from rollback.core.sanitize import clean
+from rollback.core.times import shown_time
 from rollback.model.advice import for_record
 from rollback.model.alias_moves import Move
 from rollback.model.messages import counted, resources
@@ -46,10 +47,16 @@ def summary(reported: ReportedRecord) -> str:
         ("reason", record.reason),
         ("goes below", record.below),
         ("services", ", ".join(record.services)),
-        ("prepared by" if record.taken_by else "started by", f"{record.initiated_by}, {record.initiated_at}"),
+        (
+            "prepared by" if record.taken_by else "started by",
+            f"{record.initiated_by}, {shown_time(record.initiated_at)}",
+        ),
         ("approved by", str(reported.seen.shown["approved_by"] or "")),
-        ("standby until", "" if record.taken_by else record.standby_until),
-        ("taken by", f"{record.taken_by}, {record.started_at or ''}" if record.taken_by else ""),
+        (
+            "standby until",
+            "" if record.taken_by or not record.standby_until else shown_time(record.standby_until),
+        ),
+        ("taken by", f"{record.taken_by}, {shown_time(record.started_at or '')}" if record.taken_by else ""),
         ("for alarm", record.alarm),
         ("counts", counted(record)),
         ("resources", resources(record)),
@@ -89,7 +96,7 @@ def _steps(record: ReportedRecord) -> list[str]:
                 name = f"{kind(step.type)} {step.urn.rpartition('::')[2]}"
                 rows.append((escape(what), code(name), escape(", ".join(step.properties))))
         else:
-            rows.append(("", escape("; ".join(getattr(step, "lines", (step.subject,)))), ""))
+            rows.extend(("", escape(line), "") for line in getattr(step, "lines", (step.subject,)))
     more = len(rows) - _ROWS
     shown = table(("", "", ""), rows[:_ROWS]) if rows else ["Nothing to change."]
     return [*shown, *(["", f"and {more} more"] if more > 0 else []), ""]

@@ -23,6 +23,7 @@ from rollback.actions.report_data import ReportData, ReportedRecord
 from rollback.actions.status import Overview
 from rollback.core.canonical import canonical
 from rollback.core.sanitize import clean
+from rollback.core.times import shown_time
 from rollback.model.advice import Advice
 from rollback.model.alias_moves import Move
 from rollback.model.messages import counted, resources, without_drills
@@ -76,7 +77,7 @@ def page(report: ReportData) -> str:
                 _one(only) if only else _timeline(report),
             ],
             h.footer[
-                f"As of {_when(report.at)} UTC. All times are UTC. For a complete record: ",
+                f"As of {shown_time(report.at)}. For a complete record: ",
                 h.code["rollback show ID --json"],
                 ".",
             ],
@@ -208,7 +209,7 @@ def _choice(name: str, options: Sequence[str]) -> h.Element:
 def _moment(moment: Moment, record: ReportedRecord | None) -> h.Element:
     movement = moment.movement or " ".join(filter(None, (moment.what, moment.commit[:12])))
     head = (
-        h.time(datetime=moment.at)[_when(moment.at)],
+        h.time(datetime=shown_time(moment.at))[shown_time(moment.at)],
         h.span(".kind")[moment.kind],
         h.span[h.strong[movement], " ", h.span(".soft")[f"by {clean(moment.actor)}"]],
         h.span[
@@ -260,9 +261,9 @@ def _facts(reported: ReportedRecord) -> h.Element:
     record = reported.record
     approvals = [
         h.div[
-            f"{clean(str(one.by))} at {_when(one.at)}, digest ",
+            f"{clean(str(one.by))} at {shown_time(one.at)}, digest ",
             h.code[one.digest[:16]],
-            f", until {_when(one.expires_at)}",
+            f", until {shown_time(one.expires_at)}",
         ]
         for one in reported.approvals
     ]
@@ -274,11 +275,11 @@ def _facts(reported: ReportedRecord) -> h.Element:
         ("excluded", ", ".join(record.without)),
         (
             "prepared by" if record.taken_by else "started by",
-            f"{clean(str(record.initiated_by))} at {_when(record.initiated_at)}",
+            f"{clean(str(record.initiated_by))} at {shown_time(record.initiated_at)}",
         ),
         ("approved by", approvals),
         ("taken by", _taken(record)),
-        ("ended", _when(record.completed_at) if record.completed_at else ""),
+        ("ended", shown_time(record.completed_at) if record.completed_at else ""),
         ("took", _took(record)),
         (
             "aliases moved after",
@@ -303,7 +304,7 @@ def _taken(record: Record) -> str:
     """Who took a standby, when, and for which alarm; empty if nobody did."""
     if record.taken_by is None:
         return ""
-    at = f" at {_when(record.started_at)}" if record.started_at else ""
+    at = f" at {shown_time(record.started_at)}" if record.started_at else ""
     return clean(f"{record.taken_by}{at}{f', for alarm {record.alarm}' if record.alarm else ''}")
 
 
@@ -379,7 +380,7 @@ def _journal(events: Sequence[Event]) -> h.Element:
     rows: list[Row] = [
         (
             str(event.number),
-            _when(event.at),
+            shown_time(event.at),
             event.kind,
             clean(event.by.person),
             h.code[_cut(canonical(event.data))] if event.data else "",
@@ -419,11 +420,6 @@ def _table(label: str, names: Sequence[str], rows: Sequence[Row]) -> h.Element:
 def _pill(result: str) -> h.Element:
     style, mark = _RESULTS.get(result, ("", ""))
     return h.span(class_=f"pill {style}".strip())[f"{mark} {clean(str(result))}".strip()]
-
-
-def _when(at: str) -> str:
-    """An ISO time without `T` and time zone."""
-    return at[:19].replace("T", " ")
 
 
 def _cut(text: str, length: int = _DATA) -> str:

@@ -19,6 +19,7 @@ from rollback.actions.quarantine import quarantine
 from rollback.actions.status import overview
 from rollback.cli.commands import release
 from rollback.core.errors import AwaitingApproval, Code, Refused, UsageError
+from rollback.core.times import shown_time
 from rollback.ledger.lease import LeaseHeld
 from rollback.model.advice import once_approved
 from rollback.model.identity import Actor
@@ -151,7 +152,9 @@ def test_what_was_taken_is_shown_by_who_took_it_and_when_beside_who_prepared_and
     assert newest.document["initiated_at"] == record.initiated_at
     rows = view_lines(record_view(RecordSeen(record=record), taken.events))
     assert [
-        line for line in rows if line.startswith("taken ") and "carol" in line and record.started_at in line
+        line
+        for line in rows
+        if line.startswith("taken ") and "carol" in line and shown_time(str(record.started_at)) in line
     ]
     assert [line for line in rows if line.startswith("prepared ") and "dan" in line]
     assert not [line for line in rows if "waiting" in line]
@@ -510,5 +513,5 @@ def test_the_recording_says_what_it_still_takes_until_it_can_be_taken(world: Wor
     release._prepared(opened, ui, "v1.2.0", 45)
 
     (said,) = heard
-    assert record.standby_until in said
+    assert shown_time(record.standby_until) in said
     assert (record.digest[:16] in said) is approval

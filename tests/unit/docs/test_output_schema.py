@@ -63,7 +63,8 @@ def test_the_published_schema_is_the_one_that_the_code_makes() -> None:
 
 @pytest.mark.finding("U12")
 def test_people_and_times_have_one_shape_and_no_key_is_a_word_that_is_called_otherwise_elsewhere() -> None:
-    keys = list(properties(outputs.SCHEMA))
+    exact = {"$ref": "#/$defs/ExactTime"}  # an event's, which is hashed
+    keys = [(name, schema) for name, schema in properties(outputs.SCHEMA) if schema != exact]
     nothing = {"type": "null"}
     shapes = {"_at": "Time", "_by": "Person"}
     records = "moved_by"

@@ -73,7 +73,7 @@ def test_the_table_has_a_row_for_every_scenario_and_shows_of_which_there_was_no_
 
     assert [row.scenario for row in rows] == list(SCENARIOS)
     assert [row.rto_seconds for row in rows] == [300, 300, 900, 1800, 3600, 300]
-    assert cells(rows[0]) == ("code", "5 min", "2026-11-25", "12.3 s", "yes", "failing", "dora")
+    assert cells(rows[0]) == ("code", "5 min", "2026-11-25T04:00:00Z", "12.3 s", "yes", "failing", "dora")
     assert cells(rows[4])[2:5] == ("never", "", "–")
 
 
@@ -98,7 +98,7 @@ def test_a_plan_is_no_drill() -> None:
     rows = table(small(), [ended(drill(FULL, read_only=True))])
 
     assert rows[3].last is None
-    assert cells(rows[3])[2] == "never (planned 2026-11-25)"
+    assert cells(rows[3])[2] == "never (planned 2026-11-25T04:00:00Z)"
 
 
 def test_a_drill_slower_than_the_budget_has_not_passed() -> None:

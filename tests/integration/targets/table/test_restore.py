@@ -125,7 +125,7 @@ def test_before_a_rollback_and_at_a_release_are_times_of_the_ledger(estate: Esta
 @pytest.mark.parametrize(
     ("to", "why"),
     [
-        ("2026-11-24T11:58:00Z", "after 2026-11-24T11:55:00Z, the latest .*5 min 0 s ago"),
+        ("2026-11-24T11:58:00Z", "after 2026-11-24T11:55:00Z, the latest .*5 min ago"),
         ("2026-10-01T00:00:00Z", "before 2026-10-20T12:00:00Z, the earliest"),
         ("2026-11-24T10:00:00+01:00", ""),
     ],

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rollback.aws.point_in_time import Window
 from rollback.aws.rate_limit import Budget
 from rollback.core.errors import Code, UsageError
+from rollback.core.times import shown_time
 from rollback.targets.table import attribute_json, loss_report, restore_time, steps
 from rollback.targets.table.comparison import (
     DIFFERENT,
@@ -68,7 +69,7 @@ def test_a_table_is_named_by_its_entry_in_the_settings_or_in_full() -> None:
 def test_a_time_is_read_in_its_zone_and_never_rounded_up(text: str, utc: str, noticed: bool) -> None:
     at, notice = restore_time.parsed(text)
 
-    assert restore_time.iso(at) == utc
+    assert shown_time(at) == utc
     assert bool(notice) is noticed
 
 
