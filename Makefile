@@ -7,7 +7,7 @@ CLEAN  := env -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AW
           -u AWS_ENDPOINT_URL -u PULUMI_BACKEND_URL -u PULUMI_ACCESS_TOKEN -u PULUMI_HOME -u PYTHONPATH -u PYTHONDONTWRITEBYTECODE \
           GOGC=800 GOMEMLIMIT=2GiB
 PYTEST := $(CLEAN) $(VENV) -m pytest
-# What takes longest begins first.
+# The longest files begin first: `tests/longest_first.py`.
 TESTS  := tests/e2e tests/integration tests/simulation tests/permissions tests/unit
 
 .DEFAULT_GOAL := help
@@ -41,7 +41,7 @@ test: tools ## every promise at least once: unit, integration and end-to-end tes
 	@$(VENV) -m compileall -q components rollback localaws tools bench demo
 	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m "not soak" $(or $(ARGS),$(TESTS))
 
-soak: tools ## all of it, to the end: every test, every crash point and 10,000 schedules (hours; ARGS=… goes to pytest)
+soak: tools ## all of it, to the end: every test, frozen as well, every crash point, 10,000 schedules (hours; ARGS=… goes to pytest)
 	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(or $(ARGS),$(TESTS))
 	@$(CLEAN) $(VENV) -m tests.freezer -- $(VENV) -m pytest -n 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m "not soak" $(or $(ARGS),$(TESTS))
 	@$(CLEAN) $(VENV) -m tests.simulation --schedules 10000 --mutants 1200

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import asked, planted
+from tests import asked, longest_first, planted
 from tests.models_once import read_models_once
 from tests.time_limit import TimeLimit
 from tests.unchanged import Unchanged
@@ -43,6 +43,7 @@ _LONGEST = 300
 def pytest_configure(config: pytest.Config) -> None:
     read_models_once()
     config.pluginmanager.register(TimeLimit(_LONGEST))
+    config.pluginmanager.register(longest_first)
     if (config.rootpath / "localaws").is_dir():
         from localaws.paths import cache  # noqa: PLC0415 - not where smoke tests are alone
 
