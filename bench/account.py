@@ -245,9 +245,8 @@ def _copy(item: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def package(checkout: Path, *others: Path) -> None:
-    """The guard's package with the settings of `checkout`, for this Python, where the program looks for it."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    made = guard_package.build(ENVIRONMENT, folder=checkout, python=python)
+    """The guard's package with the settings of `checkout`, where the program looks for it."""
+    made, _ = guard_package.build(ENVIRONMENT, folder=checkout)
     for other in others:
         shutil.copy(made, other / made.name)
 

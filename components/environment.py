@@ -99,6 +99,7 @@ def foundation(settings: Settings) -> None:
                 thresholds=settings.guard.thresholds,
                 minutes=settings.guard.minutes,
                 package=Path.cwd() / settings.guard.package,
+                runtime=settings.guard.python,
                 timeout_seconds=settings.guard.timeout_seconds,
             ),
         )

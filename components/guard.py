@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
-from rollback.config.naming import GUARD
+from rollback.config.naming import GUARD, PACKAGE_RUNTIME
 
 from .permissions import function_policies, inline_policy
 from .permits import permit
@@ -39,7 +40,7 @@ _FAILED_DAYS = 14
 # MB that come with one whole vCPU ("Configure Lambda function memory", AWS Lambda Developer Guide), for a fast cold
 # start.
 _MEMORY = 1769
-RUNTIME, ARCHITECTURE = "python3.13", "x86_64"
+ARCHITECTURE = "x86_64"
 HANDLER = "rollback.api.guard_function.handler"
 
 
@@ -47,7 +48,7 @@ HANDLER = "rollback.api.guard_function.handler"
 class GuardArgs:
     """Its scope, the ARN of its boundary; services with the full names of their functions; metric
     (`errors`, `duration`, `throttles`) → threshold, and for how many consecutive minutes; its package (`rollback guard
-    build`), its timeout in seconds.
+    build`) and the runtime that it must be for, its timeout in seconds.
     """
 
     scope: Scope
@@ -56,6 +57,7 @@ class GuardArgs:
     thresholds: Mapping[str, int]
     minutes: int
     package: Path
+    runtime: str
     timeout_seconds: int
 
 
@@ -70,9 +72,10 @@ class Guard(pulumi.ComponentResource):
         self._args, self._tags = args, tags(args.scope.names, GUARD)
         self._own = pulumi.ResourceOptions(parent=self)
         names, scope = args.scope.names, args.scope
-        if not args.package.is_file():
+        if (built_for := _built_for(args.package)) != args.runtime:
+            what = f"is for {built_for}, not {args.runtime}" if built_for else "does not exist"
             raise pulumi.RunError(
-                f"The guard's package {args.package} does not exist. Build it: rollback guard build --env {names.environment}"
+                f"The guard's package {args.package} {what}. Build it: rollback guard build --env {names.environment}"
             )
         topic = aws.sns.Topic("guard-alarms", name=names.guard_alarms, tags=self._tags, opts=self._own)
         aws.sns.TopicPolicy("guard-alarms", arn=topic.arn, policy=text(publishers(scope)), opts=self._own)
@@ -155,7 +158,7 @@ class Guard(pulumi.ComponentResource):
             source_code_hash=base64.b64encode(hashlib.sha256(args.package.read_bytes()).digest()).decode(),
             role=role.arn,
             handler=HANDLER,
-            runtime=RUNTIME,
+            runtime=args.runtime,
             architectures=[ARCHITECTURE],
             memory_size=_MEMORY,
             timeout=args.timeout_seconds,
@@ -227,6 +230,17 @@ class Guard(pulumi.ComponentResource):
             tags=self._tags,
             opts=pulumi.ResourceOptions.merge(self._own, pulumi.ResourceOptions(depends_on=list(below))),
         )
+
+
+def _built_for(package: Path) -> str:
+    """The runtime that a package was built for; empty if there is no package."""
+    if not package.is_file():
+        return ""
+    try:
+        with zipfile.ZipFile(package) as archive:
+            return archive.read(PACKAGE_RUNTIME).decode().strip()
+    except (zipfile.BadZipFile, KeyError):
+        return "nothing that is known"
 
 
 def rule(alarms: Sequence[str]) -> str:

@@ -203,7 +203,12 @@ def _seeing_guard(scope: Scope) -> list[Statement]:
             ],
             scope.guard_function,
         ),
-        statement("SeeWhatFailed", ["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], _failed(scope)),
+        # When a message came into the queue is only known to who reads it. Nobody of the team may delete one.
+        statement(
+            "SeeWhatFailed",
+            ["sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ReceiveMessage"],
+            _failed(scope),
+        ),
         statement(
             "SeeTopics",
             ["sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"],

@@ -714,7 +714,7 @@ WATCH = either(
     ERROR_ALONE,
 )
 GUARD_STATUS = answer(
-    fields(GuardState),
+    fields(GuardState, "code", "next"),
     environment=TEXT,
     ok=YES,
     alarms=many(what(name=TEXT, state=TEXT)),
@@ -729,6 +729,7 @@ GUARD_TEST = answer(
     reported=YES,
     report=TEXT,
     problems=many(TEXT),
+    missed=WHOLE,
     maybe=["report"],
 )
 
@@ -776,7 +777,7 @@ ANSWERS: dict[str, Schema] = {
     "standby prepare": GOING_ON,
     "standby take": GOING_ON,
     "catalogue sync": SYNC,
-    "guard build": answer(environment=TEXT, package=TEXT, bytes=WHOLE),
+    "guard build": answer(environment=TEXT, package=TEXT, runtime=TEXT, bytes=WHOLE),
     "guard status": GUARD_STATUS,
     "guard test": GUARD_TEST,
     "foundation split": answer(environment=TEXT, forgotten=many(TEXT), dry_run=YES),

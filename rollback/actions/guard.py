@@ -34,7 +34,7 @@ _TEXT = 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What the guard did. `code` is a `model.automatic.Why`, `TAKEN`, `RESUMED`, or an error's code;
+    """What the guard did. `code` is a `model.automatic.Why`, `TAKEN`, `RESUMED`, `NOT_AN_ALARM`, or an error's code;
     `why` is the reason in words. `alarm` is the alarm's name, `finished` the rollback, if there was one.
     """
 
@@ -87,6 +87,15 @@ class Answering:
         self._report(f"rolled nothing back: {answer.why}", answer)
         return answer
 
+    def no_alarm(self, event: object) -> Answer:
+        """Reports an invocation with JSON that no alarm's message can be. Nothing is read, decided or recorded."""
+        kind = {list: "a list", str: "a text", type(None): "null", bool: "true or false"}.get(
+            type(event), "a number"
+        )
+        answer = Answer(code="NOT_AN_ALARM", why=f"it was invoked with {kind}, which is not an alarm")
+        self._report(f"rolled nothing back: {answer.why}", answer)
+        return answer
+
     def recovery(self, rollback_id: str) -> Answer:
         """Records and reports whether the alarm has recovered after a rollback of the guard."""
         record = self.session.ledger.load(rollback_id).record
@@ -100,8 +109,8 @@ class Answering:
         self._report("the alarm has recovered" if state == OK else "the alarm has not recovered", answer)
         return answer
 
-    def rehearse(self, alarm: str) -> dict[str, Any]:
-        """What would be done if `alarm` went into ALARM now; nothing is changed, only a report is sent.
+    def rehearse(self, alarm: str, *, report: bool = True) -> dict[str, Any]:
+        """What would be done if `alarm` went into ALARM now; nothing is changed, only a report is sent, if `report`.
 
         `{"decision", "why", "alarm", "holds", "reported"}`: `holds` says whether the standby could be taken, with its
         refusals; the last two are None if they do not apply.
@@ -120,6 +129,8 @@ class Answering:
             document["holds"] = {"id": decision.rollback_id, "refusals": [*([why] if why else []), *refusals]}
         else:
             document["decision"] = str(decision.code)
+        if not report:
+            return {**document, "reported": None}
         subject = f"{self.session.environment}: a test of the guard"
         try:
             guard.report(

@@ -3,14 +3,15 @@
 It uses the settings in its package, which an administrator has built from the protected branch and
 deployed (`rollback guard build`): it has no checkout and no branch to compare them with.
 """
+# ruff: noqa: E402 - an import of what is compiled for another Python would fail without saying why
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import sys
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -18,6 +19,23 @@ from pathlib import Path
 from typing import Any
 
 import rollback
+from rollback.config.naming import PACKAGE_RUNTIME
+from rollback.model import guarding
+
+_ROOT = Path(rollback.__file__).parents[1]
+
+
+def for_this_python(root: Path) -> None:
+    """Raises `ImportError` if the package was built for another Python than the one that runs."""
+    with suppress(FileNotFoundError):  # a checkout has no such file
+        built_for = (root / PACKAGE_RUNTIME).read_text(encoding="utf-8").strip()
+        runs = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        if why := guarding.other_runtime(built_for, runs):
+            raise ImportError(why)
+
+
+for_this_python(_ROOT)
+
 from rollback.actions import context as sessions
 from rollback.actions import guard
 from rollback.actions.context import Session
@@ -34,11 +52,12 @@ _LOG = logging.getLogger("rollback.guard")
 _LOG.setLevel(logging.INFO)
 
 
-def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+def handler(event: object, context: Any) -> dict[str, Any]:
     """Handles an invocation; the result is for `rollback guard test` and for the log.
 
-    `{"test": {"alarm": NAME}}` rehearses, `{"recovery": {"rollback_id": ID}}` reports whether an alarm has recovered;
-    anything else, an alarm's message included, makes it read the alarms itself. Raises errors that Lambda should retry.
+    `{"test": {"alarm": NAME, "report": BOOLEAN}}` rehearses, `{"recovery": {"rollback_id": ID}}` reports whether an
+    alarm has recovered; any other object, an alarm's message included, makes it read the alarms itself. What is not an
+    object is reported. Raises errors that Lambda should retry.
     """
     stop = threading.Event()
     left = context.get_remaining_time_in_millis() / 1000
@@ -53,14 +72,13 @@ def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 def opened() -> Session:
     """The session of an invocation, from the settings in the package. Raises as `context.begin` does."""
-    root = Path(rollback.__file__).parents[1]
     name = os.environ.get(ENVIRONMENT, "")
     if not name:
         raise UsageError(
             f"The environment variable {ENVIRONMENT} of the guard's function is not set.",
             code=Code.UNKNOWN_ENVIRONMENT,
         )
-    return replace(sessions.begin(name, root, notice=_LOG.warning), on_branch=packed)
+    return replace(sessions.begin(name, _ROOT, notice=_LOG.warning), on_branch=packed)
 
 
 def packed(root: Path, branch: str, name: str) -> str | None:
@@ -71,7 +89,7 @@ def packed(root: Path, branch: str, name: str) -> str | None:
     return None
 
 
-def _handled(event: Mapping[str, Any], session: Session, stop: threading.Event) -> dict[str, Any]:
+def _handled(event: object, session: Session, stop: threading.Event) -> dict[str, Any]:
     reporter = Reporter(on_event=_LOG.info, ask=lambda _: None)
     session = replace(session, prove=partial(guard.prove, session))
     answering = Answering(
@@ -92,9 +110,11 @@ def _handled(event: Mapping[str, Any], session: Session, stop: threading.Event) 
     return found
 
 
-def _asked(event: Mapping[str, Any], answering: Answering) -> dict[str, Any]:
+def _asked(event: object, answering: Answering) -> dict[str, Any]:
+    if not isinstance(event, dict):
+        return _document(answering.no_alarm(event))
     if isinstance(test := event.get("test"), dict):
-        return answering.rehearse(str(test.get("alarm", "")))
+        return answering.rehearse(str(test.get("alarm", "")), report=test.get("report") is not False)
     if isinstance(later := event.get("recovery"), dict):
         return _document(answering.recovery(str(later.get("rollback_id", ""))))
     _LOG.info("invoked by: %s", guard.message_of(event))

@@ -1,7 +1,8 @@
 """The package of the guard's function: this distribution without its command line, pinned wheels, and the settings.
 
 The same input gives the same bytes: files are in order, with one date and one mode, and not compiled. Wheels are pinned
-by their hashes (`guard_requirements.txt`) for Lambda's Python and processor, whatever machine runs this.
+by their hashes (`guard_requirements.txt`) for Lambda's Python (the setting `guard.runtime`) and processor, whatever
+machine runs this.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from pathlib import Path
 
 import rollback
 from rollback.actions import approval
+from rollback.config.naming import PACKAGE_RUNTIME
 from rollback.config.settings import PROJECT_FILE, Settings
 from rollback.core.errors import Code, RollbackError
 from rollback.model.kind import Kind
 
-# Lambda's runtime python3.13 on x86_64, as `components/guard.py` declares it.
-PYTHON, PLATFORM = "3.13", "x86_64"
+# As `components/guard.py` declares it.
+PLATFORM = "x86_64"
 REQUIREMENTS = Path(__file__).with_name("guard_requirements.txt")
 # Parts that no invocation imports.
 _LEFT_OUT = ("cli", "views", "drill", "components")
@@ -39,8 +41,9 @@ _FILE = 0o644 << 16
 _LONG = 600
 
 
-def build(settings: Settings, root: Path, path: Path, python: str = PYTHON) -> Path:
-    """Builds the package at `path`, and replaces an existing one. `root` is the checkout with the settings.
+def build(settings: Settings, root: Path, path: Path, runtime: str) -> Path:
+    """Builds the package at `path` for a runtime of Lambda, and replaces an existing one. `root` is the checkout with the
+    settings.
 
     Raises `Refused` if an approval is required and the settings differ from those of the protected branch, and
     `RollbackError` if the wheels cannot be downloaded.
@@ -49,7 +52,8 @@ def build(settings: Settings, root: Path, path: Path, python: str = PYTHON) -> P
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         wheels = Path(folder) / "wheels"
-        _install(wheels, python)
+        _install(wheels, runtime.removeprefix("python"))
+        (wheels / PACKAGE_RUNTIME).write_text(f"{runtime}\n", encoding="utf-8")
         made = Path(folder) / path.name
         with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as package:
             for name, source in sorted({**_wheels(wheels), **_own(settings, root)}.items()):

@@ -20,6 +20,8 @@ DRILL = "drill"
 SESSION_HOURS = 6
 # The guard's function, if declared (setting `guard`); people cannot assume its role.
 GUARD = "guard"
+# A file in the guard's package: the runtime of Lambda that the package was built for.
+PACKAGE_RUNTIME = "guard-runtime.txt"
 # The stack that an administrator declares: roles and their boundary, identity provider, ledger, trail,
 # GitHub's environments.
 FOUNDATION = "foundation"

@@ -56,6 +56,8 @@ BELOW = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./{}-]*")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html).
 OBJECT_KEY = r"^[A-Za-z0-9][A-Za-z0-9_./=-]{0,900}$"
 PLACEHOLDER = re.compile(r"\{[^{}]*\}?|\}")
+# Of Lambda's runtimes, those of the Pythons that this distribution supports.
+RUNTIME = re.compile(r"python3\.1[1-9]")
 
 # At most a week.
 Minutes = Annotated[int, Field(ge=1, le=7 * 24 * 60)]

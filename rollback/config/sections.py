@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -15,6 +16,7 @@ from rollback.config.patterns import (
     NAME,
     OBJECT_KEY,
     PLACEHOLDER,
+    RUNTIME,
     Minutes,
     Section,
     like,
@@ -107,6 +109,12 @@ class Guard(Section):
     minutes: Annotated[int, Field(ge=1, le=60)] = Field(
         1, description="How many consecutive minutes before the alarm goes off", examples=[2]
     )
+    runtime: Annotated[str, like(RUNTIME, "runtime of Lambda, such as python3.13", empty=True)] = Field(
+        "",
+        description="The function's runtime, which its package is built for. Empty: the Python that runs "
+        "`rollback guard build` and `pulumi up`",
+        examples=["python3.13"],
+    )
     package: Annotated[str, like(BELOW, "file below this folder")] = Field(
         "guard.zip",
         description="The function's package, which `rollback guard build` makes, below this project's folder",
@@ -129,6 +137,11 @@ class Guard(Section):
         description="How many minutes after its rollback it reports whether the alarm has recovered",
         examples=[10],
     )
+
+    @property
+    def python(self) -> str:
+        """The runtime that its package is built for, and that its function is declared with."""
+        return self.runtime or f"python{sys.version_info.major}.{sys.version_info.minor}"
 
     @property
     def thresholds(self) -> dict[str, int]:

@@ -65,6 +65,7 @@ class Code(StrEnum):
     # -- the guards
     LEASE_HELD = auto()  # another process is working on the same services, or on the same journal
     LEASE_LOST = auto()  # this command's lease was taken, or could not be renewed
+    ALARM_MISSED = auto()  # an alarm's message that the guard could not process, and nothing recorded since
     NO_STANDBY = auto()  # there is no standby to take
     STANDBY_ENDED = auto()  # the standby is no longer valid
     WRONG_STATUS = auto()  # the record's status does not allow this verb

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rollback.aws.account import Account, explained
 from rollback.config.naming import arn
 from rollback.core.sanitize import line
-from rollback.model.record import Check
+from rollback.model.record import Check, now_iso
 
 # Characters of a subject: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html.
 _SUBJECT = 100
 _DETAIL = 200
+# Seconds in which a message that was read is not shown again, so that the next read finds others.
+_ASIDE = 2
 
 
 def report(account: Account, subject: str, document: Mapping[str, Any]) -> None:
@@ -79,10 +81,12 @@ def invoke(account: Account, payload: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def declared(account: Account) -> dict[str, Any]:
-    """The guard's state in the account: `{"state", "concurrency", "failed", "subscribed", "alarms": {name: {…}}}`.
+    """The guard's state in the account: `{"state", "runtime", "deployed_at", "code", "concurrency", "failed", "queue",
+    "subscribed", "alarms": {name: {…}}}`.
 
-    `failed` is the number of messages it could not process, `subscribed` whether its topic invokes it; for each alarm
-    `state`, and whether it `calls` the topic. Raises `RollbackError` where AWS cannot be read.
+    `code` is the SHA-256 of its package, in base64. `failed` has the times when it could not process messages which are
+    still in the `queue` (its URL), `subscribed` says whether its topic invokes it; for each alarm `state`, and whether it
+    `calls` the topic. Times are ISO 8601 in UTC. Raises `RollbackError` where AWS cannot be read.
     """
     settings, names = account.settings, account.settings.names
     functions, queues, topics = map(account.client, ("lambda", "sqs", "sns"))
@@ -92,7 +96,7 @@ def declared(account: Account) -> dict[str, Any]:
         found = functions.get_function_configuration(FunctionName=names.guard)
         reserved = functions.get_function_concurrency(FunctionName=names.guard)
         url = queues.get_queue_url(QueueName=names.guard_failed)["QueueUrl"]
-        waiting = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+        failed = _failed(queues, url)
         subscriptions = topics.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
         wanted = list(settings.alarms)
         alarms: dict[str, dict[str, Any]] = {}
@@ -107,8 +111,34 @@ def declared(account: Account) -> dict[str, Any]:
                 alarms[one["AlarmName"]] = {"state": one["StateValue"], "calls": calls}
     return {
         "state": str(found.get("State", "")),
+        "runtime": str(found.get("Runtime", "")),
+        "deployed_at": now_iso(datetime.fromisoformat(found["LastModified"]).astimezone(UTC)),
+        "code": str(found.get("CodeSha256", "")),
         "concurrency": reserved.get("ReservedConcurrentExecutions"),
-        "failed": int(waiting["Attributes"]["ApproximateNumberOfMessages"]),
+        "failed": failed,
+        "queue": url,
         "subscribed": any(one["Endpoint"] == own for one in subscriptions),
         "alarms": alarms,
     }
+
+
+def _failed(queues: Any, url: str) -> list[str]:
+    """When each message came into the queue. One that another reader has just read is taken to be new."""
+    counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+    waiting = queues.get_queue_attributes(QueueUrl=url, AttributeNames=list(counts))["Attributes"]
+    count, seen = sum(int(waiting[name]) for name in counts), dict[str, str]()
+    while len(seen) < count:
+        read = queues.receive_message(
+            QueueUrl=url, AttributeNames=["SentTimestamp"], MaxNumberOfMessages=10, VisibilityTimeout=_ASIDE,
+            WaitTimeSeconds=1,
+        ).get("Messages", ())  # fmt: skip
+        found = {
+            one["MessageId"]: now_iso(
+                datetime.fromtimestamp(int(one["Attributes"]["SentTimestamp"]) / 1000, UTC)
+            )
+            for one in read
+        }
+        if found.keys() <= seen.keys():
+            break
+        seen |= found
+    return [*seen.values(), *[now_iso(datetime.now(UTC))] * (count - len(seen))]

@@ -15,17 +15,23 @@ from rollback.core.times import shown_time
 from rollback.views.rich_layout import text
 
 
-def built(path: Path) -> RenderableType:
-    """The package's path and size."""
-    return text(f"{path}: {path.stat().st_size / 1e6:.1f} MB. `pulumi up` of the foundation deploys it.")
+def built(path: Path, runtime: str) -> RenderableType:
+    """The package's path, runtime and size."""
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    return text(f"{path}: {size}, for {runtime}. `pulumi up` of the foundation deploys it.")
 
 
 def state(found: GuardState) -> RenderableType:
     """The guard's state."""
     red = [name for name, state in found.alarms.items() if state != "OK"]
     lines = [
-        "The guard would act on an alarm." if found.ok else "The guard would not act on an alarm:",
+        f"The guard {_acts(found)}",
         *(f"  {problem}" for problem in found.problems),
+        *(
+            [f"Messages that it could not process: {found.missed} new, {found.failed - found.missed} settled"]
+            if found.failed
+            else []
+        ),
         f"{len(found.alarms)} alarms can start the guard"
         + (f"; not OK: {', '.join(f'{name} ({found.alarms[name]})' for name in red)}" if red else ", all OK"),
         f"Now: {found.decision}, {found.why}",
@@ -34,14 +40,29 @@ def state(found: GuardState) -> RenderableType:
     return Group(*(text(line(one)) for one in lines))
 
 
+def _acts(found: GuardState) -> str:
+    if found.problems:
+        return "would not act on an alarm:"
+    return (
+        "may not act on an alarm: its function was not seen to run."
+        if found.unknown
+        else "would act on an alarm."
+    )
+
+
 def document(found: GuardState) -> dict[str, Any]:
-    """The same as JSON: the fields of `GuardState`, and whether it is `ok`."""
+    """The same as JSON: the fields of `GuardState` but those of its error, and whether it is `ok`."""
     return {
-        **plain(found),
+        **without_error(plain(found)),
         "ok": found.ok,
         "alarms": [{"name": name, "state": state} for name, state in found.alarms.items()],
         "declined": [{"created_at": at, "why": why} for at, why in found.declined],
     }
+
+
+def without_error(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A state or a test without what the error shows that the command ends with."""
+    return {key: value for key, value in found.items() if key not in ("code", "next")}
 
 
 def rehearsed(found: Mapping[str, Any]) -> RenderableType:

@@ -157,6 +157,7 @@ def taken(night: Night) -> dict[str, Any]:
     bad = night.versions()
     rehearsed = night.rollback("guard", "test")
     assert (rehearsed["decision"], rehearsed["holds"]["refusals"], rehearsed["problems"]) == ("TAKE", [], [])
+    assert night.rollback("guard", "status")["ok"]
     assert night.versions() == bad != before, "a rehearsal moves nothing"
 
     night.traffic()
@@ -166,6 +167,7 @@ def taken(night: Night) -> dict[str, Any]:
     return night.rollback("show", told["rollback_id"])
 
 
+@pytest.mark.finding("A1")
 def test_a_bad_release_is_rolled_back_by_its_alarm_without_a_person(
     night: Night, taken: dict[str, Any]
 ) -> None:

@@ -10,7 +10,7 @@ from rollback.api import guard
 from rollback.cli import output
 from rollback.cli.options import Env, Json
 from rollback.cli.runtime import answering, verb
-from rollback.core.errors import Code, RollbackError
+from rollback.core.canonical import plain
 from rollback.views import guard as views
 
 
@@ -26,22 +26,14 @@ def build(
             help="The file to write; default: the setting guard.package.",
         ),
     ] = "",
-    python: Annotated[
-        str,
-        typer.Option(
-            "--python",
-            metavar="VERSION",
-            help="The version of Python; default: that of the function's runtime.",
-        ),
-    ] = "",
     json: Json = False,
 ) -> None:
     """Build the package of the guard's function; run it before `pulumi up` of the foundation."""
     with answering(env, json) as ui:
-        made = guard.build(env, file, python=python)
+        made, runtime = guard.build(env, file)
         ui.show(
-            views.built(made),
-            {"environment": env, "package": str(made), "bytes": made.stat().st_size},
+            views.built(made, runtime),
+            {"environment": env, "package": str(made), "runtime": runtime, "bytes": made.stat().st_size},
         )
 
 
@@ -50,10 +42,8 @@ def status(env: Env, json: Json = False) -> None:
     with verb(env, json, reads=True) as (opened, ui):
         found = opened.guard.status()
         ui.show(views.state(found), {"environment": opened.name, **views.document(found)})
-        if not found.ok:
-            raise RollbackError(
-                "The guard would not act on an alarm.", code=Code.NOT_DECLARED, changed="Nothing was changed."
-            )
+        if (error := guard.error(plain(found), "The guard would not act on an alarm.")) is not None:
+            raise error
 
 
 def rehearse(
@@ -66,11 +56,6 @@ def rehearse(
     """Run the guard as if an alarm went into ALARM now, without rolling back."""
     with verb(env, json) as (opened, ui):
         found = opened.guard.test(alarm)
-        ui.show(views.rehearsed(found), {"environment": opened.name, **found})
-        holds = found["holds"] or {"refusals": []}
-        if found["problems"] or holds["refusals"] or not found["reported"]:
-            raise RollbackError(
-                "The guard would not have taken the standby.",
-                code=Code.NOT_DECLARED,
-                changed="Nothing was changed.",
-            )
+        ui.show(views.rehearsed(found), {"environment": opened.name, **views.without_error(found)})
+        if (error := guard.error(found, "The guard would not have taken the standby.")) is not None:
+            raise error

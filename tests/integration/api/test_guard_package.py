@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 import rollback
-from rollback.api import guard
+from rollback.api import guard, guard_function
 from rollback.api.guard_package import SERVICES
 from rollback.core.errors import Code, Refused, UsageError
+from rollback.model.guarding import other_runtime, runtimes
 from tests.coded import coded
 from tests.doubles.world import texts
 
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def checkout(folder: Path, **changed: object) -> Path:
@@ -37,15 +38,18 @@ def checkout(folder: Path, **changed: object) -> Path:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return guard.build("dev", folder=checkout(tmp_path_factory.mktemp("one")), python=PYTHON)
+    made, runtime = guard.build("dev", folder=checkout(tmp_path_factory.mktemp("one")))
+    assert runtime == RUNTIME
+    return made
 
 
 def test_the_same_input_gives_the_same_bytes_in_another_folder(package: Path, tmp_path: Path) -> None:
-    again = guard.build("dev", folder=checkout(tmp_path / "two"), python=PYTHON)
+    again, _ = guard.build("dev", folder=checkout(tmp_path / "two"))
 
     assert again.read_bytes() == package.read_bytes()
 
 
+@pytest.mark.finding("A1")
 def test_all_that_the_function_imports_is_in_it_and_nothing_of_the_command_line(
     package: Path, tmp_path: Path
 ) -> None:
@@ -70,6 +74,35 @@ print(json.dumps([f.__file__, str(f.packed(__import__("pathlib").Path({str(tmp_p
     assert package.stat().st_size < 20e6
 
 
+@pytest.mark.finding("A1")
+def test_it_is_built_for_the_runtime_of_the_settings_and_says_in_another_what_is_wrong(
+    tmp_path: Path,
+) -> None:
+    other = "python3.12" if RUNTIME != "python3.12" else "python3.13"
+    made, runtime = guard.build(
+        "dev", folder=checkout(tmp_path / "set", guard={"errors": 5, "runtime": other})
+    )
+    with zipfile.ZipFile(made) as archive:
+        archive.extractall(tmp_path / "code")
+        names = archive.namelist()
+    ran = subprocess.run(
+        [sys.executable, "-I", "-S", "-c",
+         f"import sys; sys.path.insert(0, {str(tmp_path / 'code')!r}); import rollback.api.guard_function"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    tag = other.removeprefix("python").replace(".", "")
+    assert runtime == other
+    assert [name for name in names if name.startswith("pydantic_core/") and f"cpython-{tag}-" in name]
+    assert ran.returncode
+    assert runtimes(ran.stderr) == (other, RUNTIME)
+
+
+def test_a_checkout_is_for_every_python(tmp_path: Path) -> None:
+    assert runtimes(other_runtime(RUNTIME, RUNTIME)) == ("", "")
+    guard_function.for_this_python(tmp_path)
+
+
 def test_every_service_that_the_product_asks_is_in_it() -> None:
     home = Path(rollback.__file__).parent
     asked = {
@@ -89,9 +122,9 @@ def test_where_another_person_approves_it_is_made_of_the_protected_branchs_setti
     file.write_text(file.read_text(encoding="utf-8") + "\n", encoding="utf-8")
 
     with pytest.raises(Refused, check=coded(Code.SETTINGS_NOT_REVIEWED)):
-        guard.build("dev", folder=folder, python=PYTHON)
+        guard.build("dev", folder=folder)
 
 
 def test_where_no_guard_is_configured_there_is_none(tmp_path: Path) -> None:
     with pytest.raises(UsageError, check=coded(Code.NOT_CONFIGURED)):
-        guard.build("dev", folder=checkout(tmp_path / "none", guard=None), python=PYTHON)
+        guard.build("dev", folder=checkout(tmp_path / "none", guard=None))

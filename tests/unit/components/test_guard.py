@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import zipfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,8 @@ from components.guard import Guard, GuardArgs, parts_of, publishers, rule
 from components.of_settings import scope_of
 from components.permissions import function_policies, inline_policy
 from components.policies import ATTACHMENTS, INLINE_LIMIT, MANAGED_LIMIT, Scope, text
-from rollback.config.naming import GUARD, ROLES
+from rollback.config.naming import GUARD, PACKAGE_RUNTIME, ROLES
+from rollback.config.sections import Guard as Configured
 from rollback.config.settings import Settings, load
 from rollback.core.errors import Code
 from tests.unit.components.pulumi_mocks import Run, run, walk
@@ -35,7 +38,7 @@ def settings() -> Settings:
 
 
 @cache
-def declared(package: Path) -> Run:
+def declared(package: Path, runtime: str = "python3.12") -> Run:
     one = settings()
 
     def program() -> None:
@@ -48,6 +51,7 @@ def declared(package: Path) -> Run:
                 thresholds={"errors": 5, "duration": 3000, "throttles": 10},
                 minutes=2,
                 package=package,
+                runtime=runtime,
                 timeout_seconds=300,
             ),
         )
@@ -57,9 +61,13 @@ def declared(package: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    package = tmp_path_factory.mktemp("guard") / "guard.zip"
-    package.write_bytes(b"PK")
-    return declared(package)
+    return declared(packaged(tmp_path_factory.mktemp("guard") / "guard.zip", "python3.12"))
+
+
+def packaged(path: Path, runtime: str) -> Path:
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr(PACKAGE_RUNTIME, f"{runtime}\n")
+    return path
 
 
 def test_each_function_and_metric_has_an_alarm_with_exactly_an_aliases_dimensions(made: Run) -> None:
@@ -106,6 +114,7 @@ def test_the_function_is_alone_ends_in_a_queue_and_is_its_packages(made: Run) ->
     retried = made.one("aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig").inputs
 
     assert function["reservedConcurrentExecutions"] == 1
+    assert function["runtime"] == "python3.12"
     assert function["deadLetterConfig"]["targetArn"].endswith(":bbws-access-dev-guard-failed")
     assert retried["maximumRetryAttempts"] == 2
     permission = made.one("aws:lambda/permission:Permission").inputs
@@ -116,6 +125,25 @@ def test_the_function_is_alone_ends_in_a_queue_and_is_its_packages(made: Run) ->
 def test_without_its_package_nothing_is_declared(tmp_path: Path) -> None:
     with pytest.raises(pulumi.RunError):
         declared(tmp_path / "none.zip")
+
+
+@pytest.mark.finding("A1")
+def test_a_package_for_another_runtime_than_the_functions_is_not_declared(tmp_path: Path) -> None:
+    bare = tmp_path / "bare.zip"
+    bare.write_bytes(b"PK")
+
+    with pytest.raises(pulumi.RunError, match=r"python3\.13.*python3\.12"):
+        declared(packaged(tmp_path / "guard.zip", "python3.13"))
+    with pytest.raises(pulumi.RunError):
+        declared(bare)
+
+
+@pytest.mark.finding("A1")
+def test_the_runtime_is_of_the_settings_or_of_the_python_that_runs() -> None:
+    here = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+    assert Configured.model_validate({}).python == here
+    assert Configured.model_validate({"runtime": "python3.13"}).python == "python3.13"
 
 
 def test_only_cloudwatch_of_this_account_publishes_for_the_guards_own_alarms() -> None:
@@ -200,7 +228,14 @@ def test_where_no_guard_is_configured_the_policies_say_nothing_of_one(stack: str
 
 
 @pytest.mark.parametrize(
-    "guard", [{"errors": 0}, {"smoke": "team-service-gett"}, {"package": "../guard.zip"}, {"error": 5}]
+    "guard",
+    [
+        {"errors": 0},
+        {"smoke": "team-service-gett"},
+        {"package": "../guard.zip"},
+        {"error": 5},
+        {"runtime": "3.13"},
+    ],
 )
 def test_a_guard_that_could_never_fire_or_smoke_what_is_not_there_is_refused(
     guard: dict[str, object],
