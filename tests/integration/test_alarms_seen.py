@@ -31,6 +31,7 @@ def test_the_state_and_the_history_are_what_cloudwatch_has() -> None:
                 EvaluationPeriods=1,
                 Threshold=1,
                 ComparisonOperator="GreaterThanOrEqualToThreshold",
+                TreatMissingData="ignore",  # what is set here stays, however long this takes
             )
             watch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="so")
         watch.put_composite_alarm(AlarmName="service", AlarmRule="ALARM(errors)")
