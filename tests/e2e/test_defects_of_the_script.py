@@ -120,7 +120,14 @@ def test_counts_hold_at_zero(dev: Platform) -> None:
 
     run = dev.rollback("lambda", "--services", "audit_service", "--reason", REASON, "--json", as_=ALICE)
 
-    assert run.json["counts"] == {"planned": 1, "moved": 1, "confirmed": 0, "failed": 0, "reverted": 0}
+    assert run.json["counts"] == {
+        "planned": 1,
+        "moved": 1,
+        "confirmed": 0,
+        "failed": 0,
+        "reverted": 0,
+        "untouched": 0,
+    }
     assert run.json["infrastructure"] == {"create": 0, "update": 0, "replace": 0, "delete": 0, "same": 0}
 
 

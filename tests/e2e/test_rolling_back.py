@@ -50,7 +50,14 @@ def test_lambda_rollback_works_for_all_services_is_verified_and_recorded(dev: Pl
     assert record["services"] == ["team_service", "role_service", "role_service_admin", "audit_service"]
     assert (record["except"], record["reason"]) == ([], REASON)
     assert record["initiated_by"] == {"role": "bbws-access-dev-rollback-role", "person": "alice"}
-    assert record["counts"] == {"planned": 6, "moved": 6, "confirmed": 0, "failed": 0, "reverted": 0}
+    assert record["counts"] == {
+        "planned": 6,
+        "moved": 6,
+        "confirmed": 0,
+        "failed": 0,
+        "reverted": 0,
+        "untouched": 0,
+    }
     assert {(item["from"], item["to"], item["outcome"]) for item in record["functions"]} == {
         ("3", "2", "moved")
     }
