@@ -19,7 +19,7 @@ help: ## this list
 venv: ## .venv from the locked requirements (nothing to do if they have not changed)
 	@$(PYTHON) tools/bootstrap.py .
 
-tools: venv
+tools: venv ## all that tests build, download or install, once for each machine; what cannot be had is listed
 	@$(VENV) -m localaws tools
 
 up: venv ## start a local AWS account and say how to point a shell at it

@@ -25,6 +25,7 @@ from localaws import shell
 from localaws.errors import LocalError
 from localaws.paths import LOCAL, ROOT
 from localaws.progress import BuildProgress
+from localaws.toolchain.tools import find_browser
 from rollback.config.naming import ROLLBACK
 
 RESULT = LOCAL / "bench.json"
@@ -169,7 +170,7 @@ def at_hand(few: BenchAccount, progress: Callable[[str], None]) -> Iterator[Meas
     yield Measurement(
         name=f"rollback history of {_HISTORY} entries", ours=statistics.median(histories), bar=2
     )
-    if browsing.browser() is not None:
+    if find_browser() is not None:
         progress(f"the report of {_HISTORY} entries in a browser: measuring")
         yield from in_a_browser(few)
 

@@ -164,7 +164,7 @@ def running(
     unpaced = _checkout(folder / "unpaced", services, pace=_UNPACED, **more)
     settings = load(checkout, ENVIRONMENT)
     count = len(settings.catalogue())
-    with server.running(auth=True, progress=progress) as emulator:
+    with server.running(auth=True) as emulator:
         progress(f"{count} functions: deploying")
         shell.make_bucket(connect("s3", emulator.endpoint, settings), settings)
         estate.establish(connect("iam", emulator.endpoint, settings), settings)

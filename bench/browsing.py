@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+from localaws.toolchain.tools import find_browser
+
 # Quiet on a machine without a way out, and without a sandbox, which root cannot have.
 FLAGS = (
     "--no-sandbox",
@@ -28,16 +28,11 @@ _FILTER = """async (words) => {
 _LOADED = "performance.getEntriesByType('navigation')[0].loadEventEnd"
 
 
-def browser() -> str | None:
-    """The path of a Chromium; None where there is none."""
-    return next((found for name in _BROWSERS if (found := shutil.which(name))), None)
-
-
 def seconds(path: Path, runs: int, *, words: str) -> list[tuple[float, float]]:
     """For each run the seconds in which the page at `path` loads, and in which it shows only what has `words`."""
     found = []
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=browser(), args=list(FLAGS))
+        opened = playwright.chromium.launch(executable_path=find_browser(), args=list(FLAGS))
         try:
             for _ in range(runs):
                 page = opened.new_page()

@@ -86,7 +86,7 @@ def _drilled(stage: DemoStage) -> list[dict[str, Any]]:
     checkout(work)
     try:
         shell.tools(progress)
-        emulator = server.start(FOLDER / "state", auth=True, log=FOLDER / "account.log", progress=progress)
+        emulator = server.start(FOLDER / "state", auth=True, log=FOLDER / "account.log")
     finally:
         progress.done()
     try:

@@ -93,7 +93,7 @@ def rows(scratch: Path, progress: Callable[[str], None], size: int, pairs: int) 
 
     Of `pairs` measurements (an odd number) it yields the one with the median ratio.
     """
-    with server.running(auth=True, progress=progress) as emulator:
+    with server.running(auth=True) as emulator:
         where = _repository(scratch / f"repository-{size}", emulator.endpoint, size)
         progress(f"stack of {size}: pulumi up")
         where.run("pulumi", "--non-interactive", "stack", "init", ENVIRONMENT)

@@ -88,7 +88,7 @@ def _play(stage: DemoStage) -> None:
     try:
         begun = time.monotonic()
         engine, seconds = tools(progress), time.monotonic() - begun
-        emulator = server.start(FOLDER / "state", auth=True, log=FOLDER / "account.log", progress=progress)
+        emulator = server.start(FOLDER / "state", auth=True, log=FOLDER / "account.log")
     finally:
         progress.done()
     how = (
@@ -120,7 +120,7 @@ def _stranger(stage: DemoStage) -> None:
     try:
         try:
             tools(progress)
-            emulator = server.start(None, auth=True, log=folder / "account.log", progress=progress)
+            emulator = server.start(None, auth=True, log=folder / "account.log")
         finally:
             progress.done()
         try:

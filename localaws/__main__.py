@@ -11,11 +11,12 @@ from pathlib import Path
 from localaws import estate, identity, shell
 from localaws.clients import connect
 from localaws.emulator import server
-from localaws.emulator.tool import ensure_tool
 from localaws.errors import LocalError
 from localaws.first_steps import first_steps
 from localaws.paths import ROOT
 from localaws.progress import BuildProgress
+from localaws.toolchain import build
+from localaws.toolchain.tools import ALL, NECESSARY, missing, prepare
 from rollback.config.naming import BREAK_GLASS, DRILL, ROLES
 from rollback.config.settings import environments, load
 from rollback.core.errors import RollbackError
@@ -54,14 +55,16 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _tools(_: argparse.Namespace) -> int:
-    """Prepares the engine, the plugins and the emulator, and starts nothing."""
+    """Prepares what tests use. What cannot be had is listed, with the tests that are not tried without it."""
     progress = BuildProgress()
+    build.ensure_plugins()
     try:
-        shell.tools(progress)
-        ensure_tool(progress)
+        failed = prepare(ALL, progress)
     finally:
         progress.done()
-    return 0
+    for tool, error in failed:
+        print(missing(tool, error), file=sys.stderr)
+    return int(any(tool in NECESSARY for tool, _ in failed))
 
 
 def _down(_: argparse.Namespace) -> int:
@@ -157,9 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", help="start the account if it is not running, and prepare it")
     up.add_argument("--no-auth", action="store_true", help="do not evaluate IAM policies")
     up.set_defaults(run=_up)
-    verbs.add_parser("tools", help="prepare the engine and the emulator, and start nothing").set_defaults(
-        run=_tools
-    )
+    verbs.add_parser("tools", help="prepare all that tests use, and start nothing").set_defaults(run=_tools)
     verbs.add_parser("down", help="stop it; its state is kept").set_defaults(run=_down)
     verbs.add_parser("status", help="show whether it runs, and its functions").set_defaults(run=_status)
     env = verbs.add_parser("env", help="print the environment variables for a shell")

@@ -17,6 +17,8 @@ from localaws.emulator.server import Emulator
 from localaws.errors import LocalError
 from localaws.paths import BIN, LOCAL, ROOT, locked
 from localaws.toolchain import build, terraform, terraform_provider
+from localaws.toolchain.tools import ACCOUNT
+from localaws.toolchain.tools import prepare as prepare_tools
 from rollback.config.settings import Settings, environments, load
 
 _RECORD = "account.json"
@@ -96,7 +98,6 @@ def up(
                 port=_last_port(folder),
                 detached=True,
                 log=folder / "account.log",
-                progress=progress,
             )
             (folder / _RECORD).write_text(emulator.to_json(), encoding="utf-8")
         account = emulator.endpoint
@@ -111,13 +112,14 @@ def up(
 
 
 def tools(progress: Callable[[str], None]) -> Path:
-    """The engine, Terraform and their plugins, built if they are missing (minutes, once).
+    """What the local account needs: the engine, the emulator, Terraform and their plugins, made if they are missing
+    (minutes, once).
 
     Returns the `pulumi` that a shell with `environment` finds. Raises `LocalError`.
     """
     build.ensure_plugins()
-    terraform_provider.ensure_provider(progress)
-    terraform.ensure_terraform(progress)
+    for _, error in prepare_tools(ACCOUNT, progress):
+        raise error
     return build.ensure_engine(progress)
 
 

@@ -1,5 +1,6 @@
 """At the end of every run: no planted secret in anything that commands said or left (`tests.planted`), and, of a run
-of all end-to-end tests, whether what they asked of AWS is what `tests.asked` keeps.
+of all end-to-end tests, whether what they asked of AWS is what `tests.asked` keeps. The last lines count what was not
+tried (`tests.not_tried`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pytest
 
 from tests import asked, longest_first, planted
 from tests.models_once import read_models_once
+from tests.not_tried import NotTried
 from tests.time_limit import TimeLimit
 from tests.unchanged import Unchanged
 
@@ -28,10 +30,10 @@ _ASKED, _NEWS = pytest.StashKey[Path](), pytest.StashKey[list[str]]()
 def warm() -> Iterator[Warm]:
     """Commands and the engine's plugins are forks from here on."""
     # A checkout's smoke tests come with this file, and without the local account.
-    from localaws import shell  # noqa: PLC0415 - as above
+    from tests import prepared  # noqa: PLC0415 - as above
     from tests.warm import Warm  # noqa: PLC0415 - as above
 
-    shell.tools(lambda _: None)
+    prepared.account()
     with Warm() as running, running.in_place_of_plugins():
         yield running
 
@@ -48,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from localaws.paths import cache  # noqa: PLC0415 - not where smoke tests are alone
 
         config.pluginmanager.register(Unchanged(config, config.rootpath, cache() / "passed"))
+    config.pluginmanager.register(NotTried())
     # Workers inherit the folders of the process that has started them, which searches them.
     if not hasattr(config, "workerinput"):
         config.stash[_FOLDER] = planted.begin()

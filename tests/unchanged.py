@@ -22,6 +22,7 @@ WATCHED = (
     *TESTS,
     "localaws",
     "tests/integration/provider_stack.py",
+    "tests/prepared.py",
     "requirements.txt",
     "requirements-dev.txt",
 )

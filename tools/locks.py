@@ -44,10 +44,10 @@ LOCKS = (
         options=("-c", "requirements.txt"),
     ),
     LockFile(path="localaws/emulator/requirements.txt", source="localaws/emulator/requirements.in"),
-    LockFile(path="tests/permissions/simulator/npm.txt", source="tests/permissions/simulator/npm.in"),
-    LockFile(path="tests/e2e/deployers/sam.txt", source="tests/e2e/deployers/sam.in"),
-    LockFile(path="tests/e2e/deployers/aws.txt", source="tests/e2e/deployers/aws.in"),
-    LockFile(path="tests/e2e/deployers/cdk.txt", source="tests/e2e/deployers/cdk.in"),
+    LockFile(path="localaws/toolchain/locks/npm.txt", source="localaws/toolchain/locks/npm.in"),
+    LockFile(path="localaws/toolchain/locks/sam.txt", source="localaws/toolchain/locks/sam.in"),
+    LockFile(path="localaws/toolchain/locks/aws.txt", source="localaws/toolchain/locks/aws.in"),
+    LockFile(path="localaws/toolchain/locks/cdk.txt", source="localaws/toolchain/locks/cdk.in"),
 )
 
 

@@ -10,15 +10,8 @@ from localaws.errors import LocalError
 from localaws.paths import ROOT
 from localaws.progress import BuildProgress
 from localaws.toolchain import gotool
-from localaws.toolchain.gotool import GoTool
+from localaws.toolchain.tools import ACTIONLINT_TOOL
 
-ACTIONLINT = GoTool(
-    name="actionlint",
-    version="1.7.12",
-    package="github.com/rhysd/actionlint/cmd/actionlint",
-    ldflags="-s -w",
-    installer="https://github.com/rhysd/actionlint/blob/main/docs/install.md",
-)
 _ZIZMOR = Path(sys.executable).with_name("zizmor")
 
 
@@ -26,7 +19,7 @@ def main() -> int:
     """0 if neither finds anything, 1 otherwise; prints their findings."""
     progress = BuildProgress(sys.stderr)
     try:
-        actionlint = gotool.ensure(ACTIONLINT, progress)
+        actionlint = gotool.ensure(ACTIONLINT_TOOL, progress)
     except LocalError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -9,14 +9,14 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from localaws import processes
 from localaws.emulator import copying, idle, outage
 from localaws.emulator.calls import FOLDER
-from localaws.emulator.tool import ensure_tool
+from localaws.emulator.tool import find_tool
 from localaws.errors import LocalError
 from localaws.paths import ROOT
 from rollback.core import process_identity
@@ -66,7 +66,6 @@ def start(
     detached: bool = False,
     log: Path | None = None,
     calls: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
 ) -> Emulator:
     """Start an emulator and return when it answers.
 
@@ -76,7 +75,9 @@ def start(
     call that is judged is written down once in the folder `calls`, if given (`localaws.emulator.calls`).
     Raises `LocalError` with the log's last lines if it does not come up.
     """
-    interpreter = ensure_tool(progress)
+    interpreter = find_tool()
+    if interpreter is None:
+        raise LocalError("The local AWS account is not installed. Run: make tools")
     scratch = Path(tempfile.mkdtemp(prefix="account-"))
     log = log or scratch / "emulator.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -145,10 +146,9 @@ def running(
     auth: bool,
     port: int = 0,
     calls: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Emulator]:
     """An emulator for as long as the block lasts, and never longer than this process."""
-    emulator = start(state_dir, auth=auth, port=port, calls=calls, progress=progress)
+    emulator = start(state_dir, auth=auth, port=port, calls=calls)
     try:
         yield emulator
     finally:

@@ -25,11 +25,11 @@ def ensure_tool(progress: Callable[[str], None] = lambda _: None) -> Path:
     bytecode is compiled once: the emulator is forbidden to write any, and a start without costs twice.
     Raises `LocalError` with the installer's last lines if it fails.
     """
-    key = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    place = cache() / f"ministack-{key}"
+    found = find_tool()
+    if found is not None:
+        return found
+    place = _place()
     interpreter, compiled = place / "bin" / "python", place / ".compiled"
-    if compiled.exists() and interpreter.exists():
-        return interpreter
     with locked(cache() / "ministack.lock", waiting=lambda: progress("another process installs it, waiting")):
         if not interpreter.exists():
             _install(place, progress)
@@ -40,8 +40,19 @@ def ensure_tool(progress: Callable[[str], None] = lambda _: None) -> Path:
     return interpreter
 
 
+def find_tool() -> Path | None:
+    """The interpreter of the environment that an earlier `ensure_tool` made."""
+    interpreter, compiled = _place() / "bin" / "python", _place() / ".compiled"
+    return interpreter if compiled.exists() and interpreter.exists() else None
+
+
+def _place() -> Path:
+    key = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    return cache() / f"ministack-{key}"
+
+
 def _install(place: Path, progress: Callable[[str], None]) -> None:
-    progress("installing the local AWS account (once)")
+    progress("installing the local AWS account")
     making = Path(tempfile.mkdtemp(prefix="ministack-", suffix=".part", dir=cache()))
     try:
         _fill(making)

@@ -46,20 +46,30 @@ def ensure_engine(progress: Callable[[str], None] = lambda _: None) -> Path:
 
     Raises `LocalError` with what to install if that fails.
     """
-    return official_engine() or installation.found() or gotool.ensure(PULUMI, progress)
+    return find_engine() or gotool.ensure(PULUMI, progress)
+
+
+def find_engine() -> Path | None:
+    """What `ensure_engine` returns, where nothing has to be built for it."""
+    return official_engine() or installation.found() or built_engine()
 
 
 def ensure_yaml_host(progress: Callable[[str], None] = lambda _: None) -> Path:
     """The language host for programs in YAML: the one on PATH, which an official engine has beside it, else our own,
     built if need be (a minute, once). Only needed to run such a program. Raises as `ensure_engine`.
     """
+    return find_yaml_host() or gotool.ensure(_YAML, progress)
+
+
+def find_yaml_host() -> Path | None:
+    """What `ensure_yaml_host` returns, where nothing has to be built for it."""
     found = shutil.which(_YAML.name, path=path_without_ours())
-    return Path(found) if found else gotool.ensure(_YAML, progress)
+    return Path(found) if found else gotool.find(_YAML)
 
 
 def built_engine() -> Path | None:
     """The engine that an earlier `ensure_engine` built on this machine."""
-    return PULUMI.place if PULUMI.place.exists() else None
+    return gotool.find(PULUMI)
 
 
 def official_engine() -> Path | None:

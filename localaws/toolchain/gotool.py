@@ -45,6 +45,11 @@ class GoTool:
         return cache() / f"{self.name}-{self.version}" / self.name
 
 
+def find(tool: GoTool) -> Path | None:
+    """The tool's binary that an earlier `ensure` built on this machine."""
+    return tool.place if tool.place.exists() else None
+
+
 def ensure(tool: GoTool, progress: Callable[[str], None], *, go: str = "go") -> Path:
     """The tool's binary, built if it is not there yet; minutes the first time.
 
@@ -60,7 +65,7 @@ def ensure(tool: GoTool, progress: Callable[[str], None], *, go: str = "go") -> 
             f"{tool.name} is not on PATH, and there is no Go compiler to build it.\n"
             f"Install {tool.name} ({tool.installer}) or Go (https://go.dev/doc/install)."
         )
-    title = f"building {tool.name} {tool.version}, once for each machine"
+    title = f"building {tool.name} {tool.version}"
     with locked(
         cache() / f"{tool.name}.lock", waiting=lambda: progress(f"{title}: waiting for another process")
     ):

@@ -30,12 +30,17 @@ def ensure_terraform(progress: Callable[[str], None] = lambda _: None) -> Path:
 
     Raises `LocalError` with what to install if that fails.
     """
-    return official_terraform() or gotool.ensure(TOFU, progress)
+    return find_terraform() or gotool.ensure(TOFU, progress)
+
+
+def find_terraform() -> Path | None:
+    """What `ensure_terraform` returns, where nothing has to be built for it."""
+    return official_terraform() or built_terraform()
 
 
 def built_terraform() -> Path | None:
     """The OpenTofu that an earlier `ensure_terraform` built on this machine."""
-    return TOFU.place if TOFU.place.exists() else None
+    return gotool.find(TOFU)
 
 
 def official_terraform() -> Path | None:

@@ -36,7 +36,7 @@ def ensure_provider(progress: Callable[[str], None] = lambda _: None) -> Path | 
     then uses its registry. The mirror is filled in another folder under a lock and then moved, so that nobody sees
     an incomplete one. Raises `LocalError` with the installer's last lines if it fails.
     """
-    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+    if not offered():
         return None
     config = _place() / _CONFIG
     if config.exists():
@@ -47,7 +47,7 @@ def ensure_provider(progress: Callable[[str], None] = lambda _: None) -> Path | 
     ):
         if config.exists():
             return config
-        progress(f"downloading Terraform's AWS provider {VERSION} (once)")
+        progress(f"downloading Terraform's AWS provider {VERSION}")
         making = Path(tempfile.mkdtemp(prefix="terraform-provider-", suffix=".part", dir=cache()))
         try:
             _fill(making / "made", making / "package")
@@ -56,6 +56,11 @@ def ensure_provider(progress: Callable[[str], None] = lambda _: None) -> Path | 
         finally:
             shutil.rmtree(making, ignore_errors=True)
     return config
+
+
+def offered() -> bool:
+    """Whether the package has a provider for this machine."""
+    return (platform.system(), platform.machine()) == ("Linux", "x86_64")
 
 
 def present_provider() -> Path | None:

@@ -18,9 +18,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from localaws import shell
 from localaws.clients import connect
 from localaws.emulator import server
+from tests import prepared
 from tests.crashes import aliases, infrastructure_scenes, scenes, table_scenes
 from tests.crashes.alias_estate import LEASE_SECONDS, AliasEstate
 from tests.crashes.aliases import Case
@@ -46,7 +46,7 @@ def main() -> int:
         "--at-once", type=int, default=4, help="runs at the same time, each in its own account"
     )
     asked = parser.parse_args()
-    shell.tools(lambda _: None)
+    prepared.account()
     wrong = 0
     for name in asked.what or suites:
         began = time.monotonic()

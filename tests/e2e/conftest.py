@@ -13,10 +13,9 @@ from typing import cast
 
 import pytest
 
-from localaws import shell
 from localaws.emulator import server
 from localaws.emulator.server import Emulator
-from tests import asked
+from tests import asked, prepared
 from tests.e2e.accounts_under_test import Kept, Models, keep
 from tests.e2e.estate_under_test import Platform
 from tests.proxy import Proxy
@@ -27,7 +26,7 @@ _ACCOUNTS = itertools.count(700_000_000_000)
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
-    shell.tools(lambda _: None)
+    prepared.account()
     with server.running(auth=True, calls=asked.folder()) as running:
         yield running
 

@@ -17,11 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localaws.toolchain.terraform import ensure_terraform
-from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.config.naming import DEPLOYER
 from tests.e2e.accounts_under_test import Kept
 from tests.e2e.estate_under_test import DAN, REASON, Person, Platform, Run, Running, git
+from tests.prepared import terraform
 from tests.warm import Warm
 
 GOOD = "v1.0.0"
@@ -198,8 +197,7 @@ def declared(kept: Kept, folder: Path, warm: Warm, *, up: bool = True) -> Iterat
 
     Without `up` its stack is left as the commit before has deployed it, which is as good.
     """
-    ensure_provider()
-    tool = ensure_terraform()
+    tool = terraform()
     with kept.awake(folder, warm) as platform:
         infrastructure = InfrastructureEstate(platform=platform, tool=str(tool))
         (platform.root / ".smoked").touch()

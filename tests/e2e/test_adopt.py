@@ -16,9 +16,8 @@ import pytest
 
 from localaws import shell
 from localaws.emulator import server
-from localaws.toolchain.terraform import ensure_terraform
-from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.config.naming import ROLLBACK
+from tests import prepared
 from tests.e2e.accounts_under_test import undeclared
 from tests.e2e.estate_under_test import ADMIN, ALICE, DAN, FUNCTIONS, REASON, Person, Platform, Run, git
 from tests.e2e.made_by_hand import TABLE, Hand, Made, declared
@@ -109,8 +108,8 @@ class Estate:
 @pytest.fixture(scope="module")
 def estate(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     """Everything but the ledger's table, under whose name another one stands."""
-    shell.tools(lambda _: None)
-    ensure_provider()
+    prepared.account()
+    prepared.terraform()
     folder = tmp_path_factory.mktemp("by-hand")
     with server.running(auth=True) as emulator:
         platform = undeclared(emulator.endpoint, "dev", ACCOUNT, folder)
@@ -339,7 +338,7 @@ def _terraform(estate: Estate) -> None:
         ["apply", "-auto-approve", "-var-file=environments/dev.tfvars"],
     ):
         done = subprocess.run(
-            [str(ensure_terraform()), "-chdir=terraform", *parts, "-no-color", "-input=false"],
+            [str(prepared.terraform()), "-chdir=terraform", *parts, "-no-color", "-input=false"],
             cwd=platform.root,
             env={
                 **shell.inherited(),

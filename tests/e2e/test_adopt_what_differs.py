@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from localaws import shell
 from localaws.emulator import server
 from rollback.config.naming import GITHUB_OIDC_HOST, OIDC_AUDIENCE
+from tests import prepared
 from tests.e2e.accounts_under_test import undeclared
 from tests.e2e.estate_under_test import ADMIN, DAN, Person, Platform, Run
 from tests.warm import Warm
@@ -23,7 +23,7 @@ PATIENCE = 240.0
 @pytest.fixture
 def platform(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Functions, an untagged provider with another team's audience beside ours, and a parameter that is described."""
-    shell.tools(lambda _: None)
+    prepared.account()
     with server.running(auth=True) as emulator:
         made = undeclared(emulator.endpoint, "dev", ACCOUNT, tmp_path_factory.mktemp("differs"))
         made.warm = warm

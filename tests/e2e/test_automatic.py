@@ -17,7 +17,7 @@ from localaws.clients import connect
 from localaws.errors import LocalError
 from rollback.config.naming import DEPLOYER, DRILL, ROLLBACK
 from rollback.core.errors import Code
-from tests import outputs, planted
+from tests import outputs, planted, prepared
 from tests.warm import Warm
 
 GUARD = {"errors": 2, "smoke": "audit-service-get", "recoveryMinutes": 1}
@@ -118,7 +118,10 @@ class Night:
 
 @pytest.fixture(scope="module")
 def night(warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
-    with running(tmp_path_factory.mktemp("night"), lambda _: None, guard=GUARD) as account:
+    with (
+        prepared.guard_package(),
+        running(tmp_path_factory.mktemp("night"), lambda _: None, guard=GUARD) as account,
+    ):
         found = Night(account=account)
         found.listen()
         found.until(lambda: found.state() == "OK", "the alarm is not OK")

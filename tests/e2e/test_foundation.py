@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from localaws import shell
 from localaws.emulator import server
 from rollback.config.naming import BREAK_GLASS, DRILL, GITHUB_OIDC_HOST, ROLES
-from tests import asked
+from tests import asked, prepared
 from tests.e2e.accounts_under_test import undeclared
 from tests.e2e.estate_under_test import ADMIN, DAN, Person, Platform, Run, git
 from tests.warm import Warm
@@ -207,7 +207,7 @@ def _resources(state: bytes) -> list[tuple[str, Any]]:
 @contextmanager
 def one_stack(folder: Path, warm: Warm) -> Iterator[Platform]:
     """An environment that an administrator has declared as one stack; the checkout is at today's program."""
-    shell.tools(lambda _: None)
+    prepared.account()
     with server.running(auth=True, calls=asked.folder()) as emulator:
         platform = undeclared(emulator.endpoint, "dev", ACCOUNT, folder)
         platform.warm = warm

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from localaws.toolchain.terraform import ensure_terraform
 from rollback import Environment
 from rollback.core.errors import UsageError
 from rollback.ledger.schema import record_item
@@ -34,6 +33,7 @@ from tests.e2e.hostile_items import (
     shown,
 )
 from tests.planted import heard
+from tests.prepared import terraform
 from tests.proxy import Answer, Proxy
 from tests.warm import Warm
 
@@ -188,7 +188,7 @@ def test_a_repository_that_is_hostile_runs_nothing_and_writes_nothing(
 ) -> None:
     root = _copy(untouched, tmp_path)
     commits = arm(root)
-    more = {"PATH": f"{ensure_terraform().parent}:{untouched.path}", **_no_state(proxy)}
+    more = {"PATH": f"{terraform().parent}:{untouched.path}", **_no_state(proxy)}
     back = ["terraform", "--reason", "x", "--env", "dev", "--to"]
     release = found(untouched)["release"]
     result = raw({"commit": commits["loud"]})
@@ -470,7 +470,7 @@ def test_a_checkout_that_may_not_be_written_and_a_full_disk_are_reported(
             ],
             as_=DAN,
             cwd=root,
-            extra={"PATH": f"{ensure_terraform().parent}:{untouched.path}", **_no_state(proxy)},
+            extra={"PATH": f"{terraform().parent}:{untouched.path}", **_no_state(proxy)},
         ).finish()
         for name, (shell, before) in surroundings.items()
     }

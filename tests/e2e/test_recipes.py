@@ -14,10 +14,13 @@ import pytest
 from localaws import shell
 from localaws.emulator import server
 from localaws.emulator.server import Emulator
-from tests.e2e.deployers import tools
+from localaws.toolchain.deployers import cdk_path
+from localaws.toolchain.tools import AWS, CDK, SAM
 from tests.e2e.docs_as_typed import commands
 from tests.e2e.estate_under_test import REASON
 from tests.e2e.recipes_under_test import ALICE, DAN, PAGE, Recipe, begin, typed
+from tests.prepared import prepared
+from tests.prepared import terraform as opentofu_or_terraform
 from tests.warm import Run, Warm
 
 # Each deploys four times or more, with a tool that takes seconds to start.
@@ -112,7 +115,7 @@ def test_every_recipe_is_typed_here() -> None:
 @pytest.mark.soak  # test_plain_cloudformation has the same steps by the service that SAM deploys with
 def test_aws_sam(account: Emulator, tmp_path: Path, warm: Warm) -> None:
     recipe = begin(account, tmp_path, "810000000001", "AWS SAM", warm=warm, stack="orders")
-    recipe.path, recipe.extra = [tools.sam()], {"SAM_CLI_TELEMETRY": "0"}
+    recipe.path, recipe.extra = [prepared(SAM)], {"SAM_CLI_TELEMETRY": "0"}
     template = """
         Transform: AWS::Serverless-2016-10-31
         Resources:
@@ -139,7 +142,7 @@ def versions_said(recipe: Recipe) -> str:
 
 def test_plain_cloudformation(account: Emulator, tmp_path: Path, warm: Warm) -> None:
     recipe = begin(account, tmp_path, "810000000002", "CloudFormation", warm=warm, stack="orders")
-    recipe.path = [tools.aws()]
+    recipe.path = [prepared(AWS)]
     recipe.commit("v1", {"template.yaml": template(1), "src/app.py": code(1)})
     good(recipe.run("v1", lines=DEPLOY))
     recipe.configure()
@@ -187,7 +190,7 @@ Resources:
 
 @pytest.mark.soak  # test_plain_cloudformation has the same steps; tests/integration/targets/terraform/test_target.py has Terraform itself
 def test_terraform(account: Emulator, tmp_path: Path, warm: Warm) -> None:
-    shell.tools(lambda _: None)
+    opentofu_or_terraform()
     recipe = begin(account, tmp_path, "810000000003", "Terraform", warm=warm)
     recipe.path = [terraform(recipe, tmp_path)]
     recipe.commit(
@@ -269,7 +272,7 @@ def test_aws_cdk_deletes_the_version_before_until_the_line_is_there(
     without_policies: Emulator, tmp_path: Path, warm: Warm
 ) -> None:
     recipe = begin(without_policies, tmp_path, "810000000004", "AWS CDK", warm=warm, stack="billing")
-    recipe.path = tools.cdk()
+    recipe.path = cdk_path(prepared(CDK))
     recipe.extra = {
         "AWS_ENDPOINT_URL_S3": without_policies.endpoint,
         "CDK_DISABLE_VERSION_CHECK": "1",

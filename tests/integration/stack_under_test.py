@@ -18,7 +18,6 @@ import yaml
 
 from localaws import shell
 from localaws.emulator import server
-from localaws.toolchain.build import ensure_engine, ensure_plugins
 from rollback.aws.account import Account
 from rollback.aws.pacing import Throttles
 from rollback.config.settings import parse
@@ -31,6 +30,7 @@ from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Context
 from rollback.targets.stack.target import Stack
 from tests.doubles.world import ALICE, Parameters, texts
+from tests.prepared import engine
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "eu-west-1"
@@ -263,8 +263,8 @@ class Estate:
 
 def engine_path() -> str:
     """A PATH on which the engine finds our plugins: forks of them within `Warm.in_place_of_plugins`."""
-    ensure_plugins()
-    return os.pathsep.join((str(shell.BIN), str(ensure_engine().parent), os.environ["PATH"]))
+    pulumi = engine()
+    return os.pathsep.join((str(shell.BIN), str(pulumi.parent), os.environ["PATH"]))
 
 
 @contextmanager

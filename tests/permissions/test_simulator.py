@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from localaws.errors import LocalError
-from localaws.paths import ROOT
 from localaws.paths import cache as cache_folder
-from tests.permissions.simulator import install
+from localaws.toolchain import iam_simulator
 from tests.permissions.simulator.judging import Request, Verdict, judge
 
 ACCOUNT = "111122223333"
@@ -195,13 +194,13 @@ def test_it_names_the_statement_that_has_decided() -> None:
 
 
 def test_every_package_is_locked_by_its_hash_and_no_address_is_written_down() -> None:
-    folder = ROOT / "tests" / "permissions" / "simulator"
+    folder = iam_simulator.LOCKS
     lock = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))
     packages = {name: of for name, of in lock["packages"].items() if name}
 
     assert len(packages) == 4
     assert all(of["integrity"].startswith("sha512-") for of in packages.values())
-    for name in ("package.json", "package-lock.json", "npm.txt", ".npmrc"):
+    for name in ("package.json", "package-lock.json", "../npm.txt", ".npmrc"):
         assert "://" not in (folder / name).read_text(encoding="utf-8")
 
 
@@ -214,7 +213,7 @@ def test_npms_errors_are_shown_and_nothing_half_fetched_stays(
     npm.chmod(0o755)
 
     with pytest.raises(LocalError, match="EINTEGRITY") as raised:
-        install.ensure_simulator(npm=str(npm))
+        iam_simulator.ensure_simulator(npm=str(npm))
 
     assert "the registry in npm's settings" in str(raised.value)
     assert [path.name for path in cache_folder().iterdir()] == ["iam-simulator.lock"]
@@ -228,4 +227,4 @@ def test_without_npm_it_is_taken_from_its_package_and_what_the_installer_states_
     requirement.write_text("no such package\n", encoding="utf-8")
 
     with pytest.raises(LocalError, match="no such package"):
-        install.ensure_simulator(npm=None, requirement=requirement)
+        iam_simulator.ensure_simulator(npm=None, requirement=requirement)

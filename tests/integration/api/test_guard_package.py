@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from rollback.api import guard, guard_function
 from rollback.api.guard_package import SERVICES
 from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.guarding import other_runtime, runtimes
+from tests import prepared
 from tests.coded import coded
 from tests.doubles.world import texts
 
@@ -34,6 +36,12 @@ def checkout(folder: Path, **changed: object) -> Path:
     for parts in (["init", "-q", "-b", "main"], ["add", "."], [*author, "commit", "-q", "-m", "settings"]):
         subprocess.run(["git", "-C", str(folder), *parts], check=True)
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _wheels() -> Iterator[None]:
+    with prepared.guard_package():
+        yield
 
 
 @pytest.fixture(scope="module")

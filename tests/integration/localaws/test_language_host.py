@@ -17,6 +17,7 @@ from localaws.paths import ROOT
 from localaws.toolchain import build
 from rollback.config.settings import load
 from rollback.core.process_identity import began
+from tests.prepared import engine
 
 pytestmark = pytest.mark.skipif(
     build.official_language_host() is not None, reason="an official language host is installed and used"
@@ -73,8 +74,7 @@ class Project:
 
 @pytest.fixture(scope="module", autouse=True)
 def _tools() -> None:
-    build.ensure_plugins()
-    build.ensure_engine()
+    engine()
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from localaws.emulator import server
-from localaws.toolchain.build import ensure_engine, ensure_plugins
+from localaws.toolchain.build import ensure_plugins
+from localaws.toolchain.tools import ENGINE
 from tests.integration.provider_stack import REGION, Stack
+from tests.prepared import prepared
 
 PROGRAM = """
 import base64, hashlib, json
@@ -59,7 +61,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with server.running(auth=False) as emulator:
         made = Stack.create(
             folder,
-            pulumi=ensure_engine(),
+            pulumi=prepared(ENGINE),
             plugins=ensure_plugins(folder / "bin"),
             endpoint=emulator.endpoint,
         )

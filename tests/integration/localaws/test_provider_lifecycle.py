@@ -16,9 +16,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws.emulator import server
-from localaws.toolchain.build import ensure_engine, ensure_plugins
+from localaws.toolchain.build import ensure_plugins
+from localaws.toolchain.tools import ENGINE
 from rollback.core.process_identity import began
 from tests.integration.provider_stack import Stack
+from tests.prepared import prepared
 
 # A program is BASE and the parts that its test is about: every step of a smaller one takes less time.
 BASE = """
@@ -88,7 +90,7 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with server.running(auth=False) as emulator:
         yield Stack.create(
             folder,
-            pulumi=ensure_engine(),
+            pulumi=prepared(ENGINE),
             plugins=ensure_plugins(folder / "bin"),
             endpoint=emulator.endpoint,
         )

@@ -17,11 +17,13 @@ from moto import mock_aws
 from playwright.sync_api import Browser, sync_playwright
 
 from bench import browsing
+from localaws.toolchain.tools import CHROMIUM
 from rollback.actions.history import past
 from rollback.actions.report_data import DETAILED, gather
 from rollback.model.request import AliasesRequest
 from rollback.views.report import ReportData, page, summary
 from tests.doubles.world import World, create_table, settings, texts
+from tests.prepared import prepared
 
 _HOSTILE = (
     '<img src=x onerror="document.title=1"><script>document.title=2</script> | `x` @all [a](javascript:b)'
@@ -30,10 +32,7 @@ _HOSTILE = (
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = browsing.browser()
-    if path is None:
-        assert not os.environ.get("CI"), "no Chromium is on PATH"
-        pytest.skip("no Chromium is on PATH")
+    path = prepared(CHROMIUM)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(browsing.FLAGS))
         yield browser

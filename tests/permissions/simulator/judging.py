@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from localaws.errors import LocalError
-from tests.permissions.simulator.install import ensure_simulator, node
+from localaws.toolchain.iam_simulator import node
+from localaws.toolchain.tools import SIMULATOR
+from tests.prepared import prepared
 
 _PROGRAM = Path(__file__).with_name("judge.cjs")
 _LAST_LINES = 15
@@ -93,7 +95,7 @@ def actions(services: Iterable[str]) -> dict[str, Action]:
 def _run(requests: list[dict[str, Any]], policies: Mapping[str, Any], services: Iterable[str]) -> Any:
     asked = {"requests": requests, "policies": dict(policies), "services": list(services)}
     done = subprocess.run(
-        [str(node()), str(_PROGRAM), str(ensure_simulator())],
+        [str(node()), str(_PROGRAM), str(prepared(SIMULATOR))],
         input=json.dumps(asked),
         capture_output=True,
         text=True,

@@ -13,14 +13,13 @@ import pytest
 import yaml
 
 from localaws.paths import ROOT
-from localaws.progress import BuildProgress
-from localaws.toolchain import gotool
+from localaws.toolchain.tools import ACTIONLINT
 from rollback.core.errors import Code, UsageError
 from rollback.model import ci_files
 from rollback.model.ci_files import GITHUB, GITLAB
 from tests.coded import coded
 from tests.gitlab_runner import component, pipeline
-from tools.workflows import ACTIONLINT
+from tests.prepared import prepared
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 ENVIRONMENTS = ("staging", "production")
@@ -170,7 +169,7 @@ def test_githubs_workflows_are_those_that_its_checkers_find_nothing_in(tmp_path:
         (tmp_path / path).write_text(text)
     zizmor = Path(sys.executable).with_name("zizmor")
     for command in (
-        [str(gotool.ensure(ACTIONLINT, BuildProgress(sys.stderr)))],
+        [str(prepared(ACTIONLINT))],
         [str(zizmor), "--quiet", "--offline", "--persona", "auditor", ".github"],
     ):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from localaws.emulator import server
-from localaws.toolchain.build import ensure_yaml_host
+from localaws.toolchain.tools import YAML_HOST
 from rollback.actions.reversibility.collect import of_stack
 from rollback.actions.reversibility.rules import CheckAnswer
 from rollback.core.errors import Code, UsageError
@@ -28,6 +28,7 @@ from rollback.targets.base import Outcome
 from tests.coded import coded
 from tests.doubles.journal import Memory
 from tests.integration.stack_under_test import HEAD, ROOT, Estate, engine_path, ops
+from tests.prepared import prepared
 
 FOLDER = "infra/network"
 
@@ -307,8 +308,8 @@ def test_a_commit_runs_with_the_packages_that_it_has_by(
 
 @pytest.fixture(scope="module")
 def yaml_host() -> Path:
-    """Its tool is looked for, and built, with the environment that is everybody's."""
-    return ensure_yaml_host()
+    """It is looked for with the environment that is everybody's."""
+    return prepared(YAML_HOST)
 
 
 def test_a_program_in_yaml(yaml_host: Path, empty: Estate, monkeypatch: pytest.MonkeyPatch) -> None:

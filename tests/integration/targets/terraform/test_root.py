@@ -22,10 +22,9 @@ from localaws.clients import connect
 from localaws.emulator import server
 from localaws.emulator.server import Emulator
 from localaws.paths import ROOT
-from localaws.toolchain.terraform import ensure_terraform
-from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.config.naming import DEPLOYER, GITHUB_OIDC_HOST
 from rollback.config.settings import Settings, load
+from tests.prepared import terraform
 
 STATE = "access-management/terraform.tfstate"
 
@@ -40,7 +39,7 @@ class Root:
     def run(self, *arguments: str, code: int = 0) -> str:
         """`terraform WORDS`, which has to end with `code`; what it said."""
         done = subprocess.run(
-            [str(ensure_terraform()), *arguments, "-no-color"],
+            [str(terraform()), *arguments, "-no-color"],
             cwd=self.folder,
             env=dict(self.environment),
             capture_output=True,
@@ -114,7 +113,7 @@ def applied(
     account: Emulator, dev: Settings, deployer: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Root:
     """The root as it has been applied for the first time."""
-    ensure_provider()
+    terraform()
     shell.make_bucket(connect("s3", account.endpoint, dev), dev)
     folder = tmp_path_factory.mktemp("terraform") / "root"
     shutil.copytree(ROOT / "terraform", folder, ignore=shutil.ignore_patterns(".terraform*"))

@@ -29,8 +29,6 @@ from localaws import estate, identity, shell
 from localaws.clients import connect, root
 from localaws.emulator import server
 from localaws.paths import ROOT
-from localaws.toolchain.terraform import ensure_terraform
-from localaws.toolchain.terraform_provider import ensure_provider
 from rollback.actions import context as sessions
 from rollback.actions.lifecycle import Lifecycle
 from rollback.actions.record_release import Commits, record
@@ -43,6 +41,7 @@ from rollback.integrations import terraform
 from rollback.model.record import COUNTS, Status
 from rollback.model.release import TERRAFORM
 from rollback.model.request import TerraformRequest
+from tests import prepared
 from tests.coded import coded
 from tests.doubles.github_runs import serving
 from tests.doubles.world import Quiet, create_table, previewed
@@ -166,8 +165,7 @@ def described(text_: str) -> Callable[[str], str]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Commits good and bad are deployed by the deployer, and good is recorded with a release."""
-    ensure_provider()
-    ensure_terraform()
+    prepared.terraform()
     folder = tmp_path_factory.mktemp("terraform")
     where = folder / "checkout"
     checkout(where, "dev", ACCOUNT)
@@ -241,7 +239,7 @@ class Orders:
 
     def by_hand(self, *arguments: str) -> None:
         done = subprocess.run(
-            [str(ensure_terraform()), *arguments, "-no-color"],
+            [str(prepared.terraform()), *arguments, "-no-color"],
             cwd=self.place.root / "terraform",
             env={**shell.inherited(), **self.variables},
             capture_output=True,

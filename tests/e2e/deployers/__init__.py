@@ -1,1 +1,0 @@
-"""The deployers of other teams, each in an environment of its own, fetched when a test first needs it."""
