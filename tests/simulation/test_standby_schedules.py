@@ -16,7 +16,7 @@ def test_whoever_takes_it_and_whatever_goes_wrong_all_invariants_hold() -> None:
     assert run(60, 0, kind=Standbys).schedules >= 60
 
 
-@pytest.mark.soak  # sixty, above, and the scene of each mutant, below
+@pytest.mark.soak  # test_whoever_takes_it_and_whatever_goes_wrong_all_invariants_hold; test_the_simulation_catches
 def test_so_they_do_in_five_thousand_others() -> None:
     assert run(5000, 11, kind=Standbys).schedules >= 5000
 

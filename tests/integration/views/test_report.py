@@ -32,6 +32,8 @@ _HOSTILE = (
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    # A CI job that loses its browser does not stay green.
+    assert CHROMIUM.find() or not os.environ.get("CI"), CHROMIUM.get
     path = prepared(CHROMIUM)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(browsing.FLAGS))

@@ -97,7 +97,7 @@ def test_who_may_nothing_makes_nothing_and_is_refused(
     assert raised.value.code is Code.ACCESS_DENIED
 
 
-@pytest.mark.soak  # below, what may be left is named; here its lines are typed
+@pytest.mark.soak  # test_who_asks_twice_is_named_what_may_be_left; here its lines are typed
 def test_what_cannot_be_removed_is_named_with_lines_that_remove_it(
     emulator: Emulator, person: Callable[..., Account], of: Settings, tmp_path: Path
 ) -> None:
