@@ -16,21 +16,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
 import yaml
-from typer.main import get_command
 
 from localaws import estate, identity, shell
 from localaws.emulator import server
 from localaws.paths import ROOT
-from rollback.cli.app import app
 from rollback.config.naming import APPROVER, DEPLOYER, ROLLBACK
 from rollback.config.settings import load
 from rollback.model.record import now_iso
 from tests import asked, planted
+from tests.command_lines import parsed
 from tests.e2e.accounts_under_test import Kept
 from tests.e2e.docs_as_typed import Block, Line, Reader, Terminal, commands, read
 from tests.e2e.estate_under_test import FUNCTIONS, SCRIPT, Platform, checkout, git
@@ -591,18 +589,11 @@ def _not_taken(line: str) -> str:
     words = [*itertools.takewhile(lambda word: word not in ("|", "&&", ">", "&"), words)]
     if not words or words[0] != "rollback":
         return ""
-    command: Any = get_command(app)
-    name, *arguments = words
-    while hasattr(command, "commands") and arguments and not arguments[0].startswith("-"):
-        name, *arguments = arguments
-        if name not in command.commands:
-            return f"there is no {name}"
-        command = command.commands[name]
     try:
-        command.make_context(name, arguments)
+        parsed(shlex.join(words))
     except typer.Exit:  # a help text
         return ""
-    except typer.TyperException as error:
+    except (typer.TyperException, ValueError) as error:
         return str(error)
     return ""
 

@@ -174,7 +174,7 @@ def test_nothing_takes_a_role_for_a_pull_request() -> None:
     assert jobs["unasked"]["permissions"] == {}
 
 
-@pytest.mark.soak  # test_drill.py runs drills under the role, and shows their table
+@pytest.mark.soak  # test_drill.py runs drills under the role, and shows their table; tests/unit/integrations/test_workflow_steps.py parses the job's lines
 def test_a_drill_is_run_under_its_own_role_and_the_table_of_drills_is_its_summary(
     dev: Platform, hub: GitHub
 ) -> None:

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-WORKFLOWS = Path(__file__).parents[3] / ".github" / "workflows"
+from tests.command_lines import parsed
+
+ROOT = Path(__file__).parents[3]
+WORKFLOWS = ROOT / ".github" / "workflows"
+SCRIPTED = sorted(
+    [
+        *WORKFLOWS.glob("*.yml"),
+        *(ROOT / ".github" / "actions").rglob("*.yml"),
+        *(ROOT / "templates").glob("*.yml"),
+    ]
+)
 CALLED = "rollback.yml"
 # Those that a person starts, each with the shared workflow that it calls.
 STARTED = sorted(path.name for path in WORKFLOWS.glob("rollback-*.yml"))
+# A value in a script, by its name; any is a word, and what it says is refused or not when the job runs.
+_VALUE = re.compile(r"\$\{[^}]*\}+|\$\[\[[^]]*\]\]|\$\w+")
+_LINE = re.compile(r"(?:^|[(|&;]|\bif\b|\btimeout [^\n]*?) *(rollback [a-z][^\n)]*)", re.MULTILINE)
+_WORDS = {"role": "rollback", "kind": "lambda"}
 _HOSTILE = """"; touch pwned; $(touch pwned) `touch pwned` '<b>' | it's bad"""
 
 
@@ -84,3 +100,36 @@ def test_every_input_of_a_workflow_is_handed_on_to_the_one_that_it_calls(name: s
     assert job["uses"] == f"./.github/workflows/{CALLED}"
     assert used == inputs(name).keys()
     assert handed.keys() <= inputs(CALLED).keys()
+
+
+def scripts(document: Any) -> Iterator[str]:
+    """What shells are given, anywhere in a workflow, an action or a component."""
+    if isinstance(document, list):
+        for one in document:
+            yield from [one] if isinstance(one, str) else scripts(one)
+    elif isinstance(document, dict):
+        for key, value in document.items():
+            yield from [value] if key == "run" and isinstance(value, str) else scripts(value)
+
+
+@pytest.mark.parametrize("path", SCRIPTED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_line_of_a_script_is_one_that_the_command_takes(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    lines = [
+        line
+        for document in yaml.safe_load_all(text)
+        for script in scripts(document)
+        for line in _LINE.findall(_VALUE.sub(_word, script.replace("\\\n", " ")))
+    ]
+
+    assert lines or "rollback ci " not in text
+    for line in lines:
+        parsed(re.split(r" (?:>>|\|\||&&|\|) ", line)[0])
+
+
+def _word(value: re.Match[str]) -> str:
+    if ":+" in value[0]:  # words that are there or not
+        return ""
+    (name,) = re.findall(r"^\W+(?:inputs\.)?(\w+)", value[0])
+    return _WORDS.get(name.lower(), "1")
