@@ -121,8 +121,8 @@ def test_functions_are_rolled_back_where_no_extra_is_installed(
     ("arguments", "extra"),
     [
         (["stack", "--to", "previous", "--reason", REASON, "--env", "dev"], "pulumi"),
-        (["adopt", "--env", "dev"], "pulumi"),
-        (["foundation", "split", "--env", "dev"], "pulumi"),
+        pytest.param(["adopt", "--env", "dev"], "pulumi", marks=pytest.mark.soak),
+        pytest.param(["foundation", "split", "--env", "dev"], "pulumi", marks=pytest.mark.soak),
         (["tools", "install"], "pulumi"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else value,
