@@ -30,13 +30,15 @@ from rollback.model.record import now_iso
 from tests import asked, planted
 from tests.command_lines import parsed
 from tests.e2e.accounts_under_test import Kept
-from tests.e2e.docs_as_typed import Block, Line, Reader, Terminal, commands, read
+from tests.e2e.docs_as_typed import Block, Hint, Line, Reader, Terminal, commands, read
 from tests.e2e.estate_under_test import FUNCTIONS, SCRIPT, Platform, checkout, git
 from tests.e2e.infrastructure_under_test import OUTPUTS, TAGGED, InfrastructureEstate, declared
 from tests.e2e.scratch_under_test import things
 from tests.warm import Warm
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Typed by test_local_account.py.
+_HERE = "typed by anybody, on this machine"
 _STARTED = "typed in docs/getting-started.md"
 _INFRASTRUCTURE = "typed in docs/infrastructure.md, in an environment that has a stack, Terraform and tables"
 _GO_ON = ("rollback resume ID --env prod", "rollback abort ID --env prod")
@@ -579,6 +581,14 @@ def test_every_line_of_a_page_is_one_that_the_command_takes(page: Path) -> None:
     refused = {str(line): why for line in commands(page) if (why := _not_taken(line.command))}
 
     assert not refused
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_comment_of_a_page_is_one_that_is_followed(page: Path) -> None:
+    hints = [one.text for one in read(page) if isinstance(one, Hint)]
+    known = [*_STEPS, *_BLOCKS]
+
+    assert not [text for text in hints if text != _HERE and not any(one.fullmatch(text) for one in known)]
 
 
 def _not_taken(line: str) -> str:
