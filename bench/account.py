@@ -21,9 +21,9 @@ from localaws.clients import connect
 from localaws.emulator import server
 from localaws.errors import LocalError
 from localaws.paths import ROOT
-from rollback.api import guard as guard_package
 from rollback.config.naming import DEPLOYER, ROLLBACK
 from rollback.config.settings import Settings, load
+from rollback.guard import api as guard_package
 
 ENVIRONMENT = "dev"
 GOOD = "v1.0.0"

@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rollback.actions.audit import audit
 from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import LedgerTable
@@ -30,6 +29,7 @@ from rollback.model.plan import Plan
 from rollback.model.record import DeployedVersion, Entered, Record, Status
 from rollback.model.release import Entry, Release, manifest_hash
 from rollback.model.request import AliasesRequest
+from rollback.queries.audit import audit
 
 _PAGE_BYTES = 1_000_000
 _FUNCTIONS, _BATCHES, _EVERY = 42, 3, 50

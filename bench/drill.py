@@ -28,7 +28,7 @@ from localaws.paths import LOCAL, ROOT, locked
 from localaws.progress import BuildProgress
 from localaws.toolchain.terraform import ensure_terraform
 from rollback.config.naming import APPROVER, DEPLOYER, DRILL, ROLLBACK
-from rollback.core.errors import RollbackError
+from rollback.util.errors import RollbackError
 from tools.generated import show
 
 FOLDER = LOCAL / "drill"

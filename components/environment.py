@@ -15,7 +15,7 @@ import pulumi
 from rollback.config.model import nearest
 from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, FOUNDATION, RESTORE, ROLLBACK
 from rollback.config.settings import Settings, environments, from_config
-from rollback.core.errors import UsageError
+from rollback.util.errors import UsageError
 
 from .audit_trail import AuditTrail, AuditTrailArgs
 from .break_glass import BreakGlass, BreakGlassArgs

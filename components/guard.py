@@ -41,7 +41,7 @@ _FAILED_DAYS = 14
 # start.
 _MEMORY = 1769
 ARCHITECTURE = "x86_64"
-HANDLER = "rollback.api.guard_function.handler"
+HANDLER = "rollback.guard.function.handler"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

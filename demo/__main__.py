@@ -25,7 +25,7 @@ from localaws.errors import LocalError
 from localaws.paths import LOCAL, ROOT, locked
 from localaws.progress import BuildProgress
 from localaws.shell import tools
-from rollback.core.errors import RollbackError
+from rollback.util.errors import RollbackError
 
 FOLDER = LOCAL / "demo"
 # What to try after the demo.

@@ -25,7 +25,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from demo.screen import left, shortly
-from rollback.core.sanitize import clean
+from rollback.util.sanitize import clean
 
 # Maximum lines of a chapter: a little more than two screens.
 MOST = 60

@@ -19,7 +19,7 @@ from localaws.toolchain import build
 from localaws.toolchain.tools import ALL, NECESSARY, missing, prepare
 from rollback.config.naming import BREAK_GLASS, DRILL, ROLES
 from rollback.config.settings import environments, load
-from rollback.core.errors import RollbackError
+from rollback.util.errors import RollbackError
 
 
 def main(arguments: list[str] | None = None) -> int:

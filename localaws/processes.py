@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from rollback.core.process_identity import alive
+from rollback.util.process_identity import alive
 
 _POLL = 0.02
 _PARENT_POLL = 0.2

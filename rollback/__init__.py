@@ -15,14 +15,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rollback.core.version import __version__
+from rollback.util.version import __version__
 
 if TYPE_CHECKING:
     from rollback.api.environment import Environment
     from rollback.api.kinds import StackUpdate
     from rollback.api.progress import Progress
     from rollback.api.results import Plan, Result
-    from rollback.core.errors import (
+    from rollback.util.errors import (
         AwaitingApproval,
         Code,
         Refused,
@@ -62,4 +62,4 @@ _WHERE = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_WHERE.get(name, "rollback.core.errors")), name)
+    return getattr(import_module(_WHERE.get(name, "rollback.util.errors")), name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rollback.core.errors import Code, RollbackError
+from rollback.util.errors import Code, RollbackError
 
 
 def coded(code: Code) -> Callable[[RollbackError], bool]:

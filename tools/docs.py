@@ -34,9 +34,9 @@ SECTIONS = {
 # The parts of the code in the reference, by title. For a package its docstring; with `.*` also its public modules.
 REFERENCE = {
     "Python API": ("rollback", "rollback.api.*"),
-    "Errors": ("rollback.core.errors",),
+    "Errors": ("rollback.util.errors",),
     "Components": ("rollback.components.*",),
-    "Gated commands": ("rollback.integrations.gated.*",),
+    "Gated commands": ("rollback.engines.gated.*",),
 }
 _OPTIONS = {
     "docstring_style": "google",

@@ -39,7 +39,7 @@ LOCKS = (
         options=("--all-extras", "--group", "dev", "-c", "requirements.txt", "--allow-unsafe"),
     ),
     LockFile(
-        path="rollback/api/guard_requirements.txt",
+        path="rollback/guard/guard_requirements.txt",
         source="tools/guard_requirements.in",
         options=("-c", "requirements.txt"),
     ),

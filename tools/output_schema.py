@@ -15,15 +15,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from localaws.paths import ROOT
-from rollback.actions.adoption.import_ids import ImportState
-from rollback.actions.audit import Audited
-from rollback.actions.recovery_options import NoWayBack
-from rollback.actions.repair_ledger import Mended
-from rollback.actions.reversibility.rules import CheckAnswer
-from rollback.api.guard import GuardState
 from rollback.api.results import NOTHING_TO_DO
-from rollback.core.errors import Code
-from rollback.integrations.pulumi.update_history import Update
+from rollback.emergency.repair_ledger import Mended
+from rollback.engines.pulumi.update_history import Update
+from rollback.guard.api import GuardState
 from rollback.model.alias_moves import Move
 from rollback.model.bypass import Bypass
 from rollback.model.composite_plan import Piece
@@ -36,7 +31,12 @@ from rollback.model.request import StoredRequest
 from rollback.model.resource_changes import ResourceChange
 from rollback.model.retention import Doomed
 from rollback.model.situation import FunctionStatus, State
+from rollback.queries.audit import Audited
+from rollback.queries.recovery_options import NoWayBack
+from rollback.readiness.rules import CheckAnswer
+from rollback.setup.adoption.import_ids import ImportState
 from rollback.targets.table.steps import TableStep
+from rollback.util.errors import Code
 from rollback.views.json_output import SCHEMA_VERSION
 
 FILE = ROOT / "docs" / "output.schema.json"

@@ -17,9 +17,6 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from localaws.paths import ROOT
-from rollback.actions.live_status import RunSeen, Watched
-from rollback.actions.recovery_options import RecoveryOption
-from rollback.actions.status import InfrastructureStatus, Overview
 from rollback.model.advice import advise
 from rollback.model.identity import Actor
 from rollback.model.record import Approval, Check, Record, Status
@@ -35,6 +32,9 @@ from rollback.model.situation import (
     ServiceSeen,
     Situation,
 )
+from rollback.queries.live_status import RunSeen, Watched
+from rollback.queries.recovery_options import RecoveryOption
+from rollback.queries.status import InfrastructureStatus, Overview
 from rollback.views.live_status import LiveScreen
 from rollback.views.records import overview_view
 

@@ -19,7 +19,7 @@ from localaws.emulator.calls import FOLDER
 from localaws.emulator.tool import find_tool
 from localaws.errors import LocalError
 from localaws.paths import ROOT
-from rollback.core import process_identity
+from rollback.util import process_identity
 
 _LAUNCH = "import sys; sys.path.insert(0, sys.argv.pop(1)); from localaws.emulator.launch import main; main()"
 _READY_SECONDS = 60.0

@@ -16,7 +16,7 @@ from pathlib import Path
 from localaws.paths import BIN, ROOT, cache
 from localaws.toolchain import gotool
 from localaws.toolchain.gotool import GoTool
-from rollback.integrations.pulumi import installation
+from rollback.engines.pulumi import installation
 
 VERSION = "3.259.0"  # that of the SDK in requirements.txt
 _MAJOR = 3

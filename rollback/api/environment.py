@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from rollback.actions import context, freeze, situation
 from rollback.api import kinds
 from rollback.api.events import Event, Reporter
 from rollback.api.failures import in_our_words
@@ -22,33 +21,41 @@ from rollback.api.operations import Operations
 from rollback.api.progress import Progress, Stop
 from rollback.api.results import Plan, Result
 from rollback.config import settings as configured
-from rollback.core.deadline import Deadline
-from rollback.core.errors import AwaitingApproval, Code, Refused, RollbackError, UsageError
+from rollback.lifecycle import context, freeze
 from rollback.model.record import Record, Status
 from rollback.model.release import Freeze
 from rollback.model.request import BEFORE, CutoverRequest, Request, TableRequest
 from rollback.model.situation import Policy
+from rollback.queries import situation
+from rollback.util.deadline import Deadline
+from rollback.util.errors import (
+    AwaitingApproval,
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
-    from rollback.actions.audit import Audited
-    from rollback.actions.history import History, Moment
-    from rollback.actions.live_status import Watched
-    from rollback.actions.record_details import RecordDetails
-    from rollback.actions.report_data import ReportData
-    from rollback.actions.reversibility.rules import Verdict
-    from rollback.actions.status import Overview
-    from rollback.actions.verification import Verified
-    from rollback.api.acceptance import Acceptance
-    from rollback.api.adoption import Adoption
-    from rollback.api.catalogue import Catalogue
-    from rollback.api.drills import Drills
-    from rollback.api.emergency import Emergency
-    from rollback.api.guard import Guard
-    from rollback.api.releases import Releases
     from rollback.api.standby import Standby
-    from rollback.api.upkeep import LedgerUpkeep
+    from rollback.emergency.api import Emergency
+    from rollback.emergency.upkeep import LedgerUpkeep
+    from rollback.guard.api import Guard
     from rollback.model.drill import Drill
-    from rollback.model.release_diff import Difference
+    from rollback.queries.audit import Audited
+    from rollback.queries.history import History, Moment
+    from rollback.queries.live_status import Watched
+    from rollback.queries.record_details import RecordDetails
+    from rollback.queries.report_data import ReportData
+    from rollback.queries.status import Overview
+    from rollback.queries.verification import Verified
+    from rollback.readiness.rules import Verdict
+    from rollback.rehearsal.acceptance.api import Acceptance
+    from rollback.rehearsal.api import Drills
+    from rollback.releases.api import Releases
+    from rollback.releases.differences import Difference
+    from rollback.setup.adoption.api import Adoption
+    from rollback.setup.catalogue.api import Catalogue
 
 T = TypeVar("T")
 # Seconds between two reads while waiting for an approval.
@@ -154,7 +161,7 @@ class Environment(Operations):
     @property
     def releases(self) -> Releases:
         """The recorded releases."""
-        from rollback.api.releases import Releases  # noqa: PLC0415 - of this alone
+        from rollback.releases.api import Releases  # noqa: PLC0415 - of this alone
 
         return Releases(self)
 
@@ -168,42 +175,42 @@ class Environment(Operations):
     @property
     def ledger(self) -> LedgerUpkeep:
         """The ledger after an emergency, or after a restore."""
-        from rollback.api.upkeep import LedgerUpkeep  # noqa: PLC0415 - of this alone
+        from rollback.emergency.upkeep import LedgerUpkeep  # noqa: PLC0415 - of this alone
 
         return LedgerUpkeep(self)
 
     @property
     def adoption(self) -> Adoption:
         """Declared resources that the account already has. Raises `UsageError` without Pulumi's SDK."""
-        from rollback.api.adoption import Adoption  # noqa: PLC0415 - an extra
+        from rollback.setup.adoption.api import Adoption  # noqa: PLC0415 - an extra
 
         return Adoption(self)
 
     @property
     def acceptance(self) -> Acceptance:
         """Checks in the account of the behaviour of AWS that this tool relies on."""
-        from rollback.api.acceptance import Acceptance  # noqa: PLC0415 - of this alone
+        from rollback.rehearsal.acceptance.api import Acceptance  # noqa: PLC0415 - of this alone
 
         return Acceptance(self)
 
     @property
     def catalogue(self) -> Catalogue:
         """The functions that the settings list, compared with those that the account has."""
-        from rollback.api.catalogue import Catalogue  # noqa: PLC0415 - of this alone
+        from rollback.setup.catalogue.api import Catalogue  # noqa: PLC0415 - of this alone
 
         return Catalogue(self)
 
     @property
     def guard(self) -> Guard:
         """The function that takes the standby for an alarm, and its alarms."""
-        from rollback.api.guard import Guard  # noqa: PLC0415 - of this alone
+        from rollback.guard.api import Guard  # noqa: PLC0415 - of this alone
 
         return Guard(self)
 
     @property
     def drills(self) -> Drills:
         """Rehearsed rollbacks."""
-        from rollback.api.drills import Drills  # noqa: PLC0415 - of this alone
+        from rollback.rehearsal.api import Drills  # noqa: PLC0415 - of this alone
 
         return Drills(self)
 
@@ -216,7 +223,7 @@ class Environment(Operations):
 
         Raises `Refused` under any other role, or if the environment has no archive.
         """
-        from rollback.api.emergency import Emergency  # noqa: PLC0415 - of this alone
+        from rollback.emergency.api import Emergency  # noqa: PLC0415 - of this alone
 
         return Emergency(self)
 
@@ -379,7 +386,7 @@ class Environment(Operations):
         `exact` reads all aliases' weights; otherwise those of 100 functions at most. `early` is called
         once before that, without weights, since Lambda's quota makes them slow: 42 functions take two seconds.
         """
-        from rollback.actions import status  # noqa: PLC0415 - of this alone
+        from rollback.queries import status  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
             return status.overview(session, exact=exact, early=early)
@@ -391,7 +398,7 @@ class Environment(Operations):
         quota. What one read could not get is in its `unread`. Raises what the first read raises, and `UsageError` when
         the credentials expire.
         """
-        from rollback.actions.live_status import LiveStatus  # noqa: PLC0415 - of this alone
+        from rollback.queries.live_status import LiveStatus  # noqa: PLC0415 - of this alone
 
         # Notices are part of each result.
         quiet = Operations(self._session, stop=self.stop, anew=self._anew)
@@ -411,7 +418,8 @@ class Environment(Operations):
         """All digits of a commit that may be deployed. Raises `Refused` if it is quarantined, or if somebody else has
         frozen the environment.
         """
-        from rollback.actions import quarantine, record_release  # noqa: PLC0415 - of this alone
+        from rollback.lifecycle import quarantine  # noqa: PLC0415 - of this alone
+        from rollback.releases import record_release  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
             freeze.respected(session)
@@ -427,7 +435,7 @@ class Environment(Operations):
 
     def verify(self) -> Verified:
         """Checks that everything deployed is as recorded and healthy: see `ok`."""
-        from rollback.actions import verification  # noqa: PLC0415 - of this alone
+        from rollback.queries import verification  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
             left = self.stop.left if isinstance(self.stop, Deadline) else None
@@ -439,14 +447,14 @@ class Environment(Operations):
         `kind` is a filter: `release`, `drill`, or a kind of rollback. What could not be read is in `broken` and
         `notices`.
         """
-        from rollback.actions import history  # noqa: PLC0415 - of this alone
+        from rollback.queries import history  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
             return history.past(session, limit, kind)
 
     def moment(self, name: str) -> Moment | None:
         """The entry of the engine's own history with the id `name` (`up-20261128T101500`); None if there is none."""
-        from rollback.actions import history  # noqa: PLC0415 - of this alone
+        from rollback.queries import history  # noqa: PLC0415 - of this alone
 
         if not history.is_engines(name):
             return None
@@ -455,14 +463,14 @@ class Environment(Operations):
 
     def drill(self, drill_id: str) -> Drill | None:
         """One drill, by its id (`history` lists them); None if there is none."""
-        from rollback.actions import drill_store  # noqa: PLC0415 - of this alone
+        from rollback.lifecycle import drill_store  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
             return drill_store.found(session, drill_id)
 
     def show(self, rollback_id: str) -> RecordDetails:
         """One rollback: its plan, its journal, and what to type next. Raises `UsageError` if there is none."""
-        from rollback.actions.record_details import details  # noqa: PLC0415 - of this alone
+        from rollback.queries.record_details import details  # noqa: PLC0415 - of this alone
 
         rollback_id = self.identify(rollback_id)
         with self.operation(reading=True) as session:
@@ -479,9 +487,9 @@ class Environment(Operations):
     def report(self, rollback_id: str = "", limit: int = 100) -> ReportData:
         """A report for people who were not there: of the environment's newest `limit` events, or of one rollback.
 
-        `rollback.views.report.page` makes an HTML page from it, `summary` Markdown of one record.
+        `rollback.reports.page` makes an HTML page from it, `summary` Markdown of one record.
         """
-        from rollback.actions import report_data  # noqa: PLC0415 - of this alone
+        from rollback.queries import report_data  # noqa: PLC0415 - of this alone
 
         if rollback_id:
             rollback_id = self.identify(rollback_id)
@@ -497,14 +505,14 @@ class Environment(Operations):
         `deployed` (what the aliases are at now). Raises `UsageError` for a release that is not recorded, `Refused`
         where there is no previous one.
         """
-        from rollback.actions import release_diff  # noqa: PLC0415 - of this alone
+        from rollback.releases import compare as release_diff  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
             return release_diff.difference(session, before, after)
 
     def audit(self) -> Audited:
         """Walks the whole ledger and its archive; `findings` are the places where they disagree, the oldest first."""
-        from rollback.actions import audit  # noqa: PLC0415 - of this alone
+        from rollback.queries import audit  # noqa: PLC0415 - of this alone
 
         with self.operation() as session:
             return audit.audit(session.ledger, session.account.each, self._reporter)
@@ -514,7 +522,7 @@ class Environment(Operations):
 
         With `github` it counts as not reversible unless GitHub's environment has required reviewers.
         """
-        from rollback.actions.reversibility import collect  # noqa: PLC0415 - of this alone
+        from rollback.readiness import collect  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
             return collect.gather(session, commit, insist=github, notice=self._reporter.notice)

@@ -99,7 +99,7 @@ class LedgerNotice(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reporter:
-    """What operations report to (`rollback.actions.ports.Ui`): each call becomes an event. `ask` answers questions.
+    """What operations report to (`rollback.lifecycle.ports.Ui`): each call becomes an event. `ask` answers questions.
 
     An error in a callback does not stop a rollback: it is logged (logger `rollback`), and the work continues.
     """

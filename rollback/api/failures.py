@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollback.core.errors import Code, RollbackError
+from rollback.util.errors import Code, RollbackError
 
 
 def in_our_words(error: Exception, env: str) -> RollbackError:

@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from rollback.actions import approval, freeze
-from rollback.actions.context import Session
 from rollback.api.progress import Progress
 from rollback.api.results import Plan, Result
-from rollback.core.errors import Code, Refused, UsageError
-from rollback.core.times import shown_time
 from rollback.ledger import lease
 from rollback.ledger.stored_record import Opened
+from rollback.lifecycle import approval, freeze
+from rollback.lifecycle.context import Session
 from rollback.model import advice, messages, retention
 from rollback.model.kind import Kind
 from rollback.model.record import Record
@@ -28,6 +26,8 @@ from rollback.model.request import (
     TableRequest,
     TerraformRequest,
 )
+from rollback.util.errors import Code, Refused, UsageError
+from rollback.util.times import shown_time
 
 if TYPE_CHECKING:
     from rollback.api.environment import Environment
@@ -178,7 +178,7 @@ class Stack(Target):
 
         Raises `RollbackError` if the engine fails, e.g. under a role that may not read the state.
         """
-        from rollback.integrations.pulumi import update_history  # noqa: PLC0415 - an extra, and much
+        from rollback.engines.pulumi import update_history  # noqa: PLC0415 - an extra, and much
 
         with self.environment.operation() as session:
             found = update_history.history(

@@ -9,24 +9,30 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from rollback.actions import context, record_names, situation
-from rollback.actions.context import Session
-from rollback.actions.emergency import journal
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.run import Finished, working
 from rollback.api.events import Alarm, Event, LedgerNotice, Reporter
 from rollback.api.failures import in_our_words
 from rollback.api.results import Plan, Result
 from rollback.aws.account import Account
 from rollback.config.settings import Settings
-from rollback.core.errors import AwaitingApproval, Code, RollbackError, StoppedAtOnce
+from rollback.emergency import journal
 from rollback.ledger.store import Unanswered
+from rollback.lifecycle import context, record_names
+from rollback.lifecycle.context import Session
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.run import Finished, working
 from rollback.model.advice import for_record
 from rollback.model.events import happened
 from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.situation import RecordSeen
+from rollback.queries import situation
 from rollback.targets.table.events import StepDone
+from rollback.util.errors import (
+    AwaitingApproval,
+    Code,
+    RollbackError,
+    StoppedAtOnce,
+)
 
 
 class Operations:

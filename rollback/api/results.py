@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollback.core.errors import AwaitingApproval
 from rollback.model import plan as plans
 from rollback.model.command_line import ways_past
 from rollback.model.messages import refuse
 from rollback.model.plan import Refusal
 from rollback.model.record import Event, Record
 from rollback.model.situation import RecordSeen
+from rollback.util.errors import AwaitingApproval
 
 NOTHING_TO_DO = "NOTHING_TO_DO"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rollback.actions import watch as watching
-from rollback.actions.watch import Watched
 from rollback.api.results import Result
+from rollback.queries import watch as watching
+from rollback.queries.watch import Watched
 
 if TYPE_CHECKING:
     from rollback.api.environment import Environment

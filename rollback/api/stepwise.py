@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rollback.api.events import Reporter
-from rollback.aws.inventory import Progress
+from rollback.setup.catalogue.inventory import Progress
 
 
 @contextmanager

@@ -28,10 +28,15 @@ from rollback.aws.call_log import logged
 from rollback.aws.pacing import THROTTLES, Throttles, paced
 from rollback.aws.session_end import ends
 from rollback.config.settings import Settings
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.core.secrets import masker
-from rollback.core.thread_pool import WORKERS, Pool, workers
 from rollback.model.identity import Actor
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
+from rollback.util.secrets import masker
+from rollback.util.thread_pool import WORKERS, Pool, workers
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

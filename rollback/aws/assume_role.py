@@ -22,8 +22,8 @@ from rollback.aws.account import Account, code, explained
 from rollback.aws.answers import trust_nothing
 from rollback.aws.call_log import logged
 from rollback.config.naming import DRILL, RESTORE, ROLLBACK, arn, permission_set_of
-from rollback.core.errors import Code, Refused
-from rollback.core.thread_pool import WORKERS
+from rollback.util.errors import Code, Refused
+from rollback.util.thread_pool import WORKERS
 
 Clients = Callable[[str], Any]
 _MODE = {"mode": "standard", "total_max_attempts": 8}

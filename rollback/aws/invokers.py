@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import Clients, code, explained
 from rollback.aws.rate_limit import TokenBucket
-from rollback.core.errors import RollbackError, UsageError
 from rollback.model.bypass import Invoker, Reference
+from rollback.util.errors import RollbackError, UsageError
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

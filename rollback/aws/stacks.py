@@ -13,9 +13,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import Clients, code, denied, explained
-from rollback.core import safe_yaml
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.found import STACK, Deletes
+from rollback.util import safe_yaml
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
 
 _VERSION = "AWS::Lambda::Version"
 _KEEPS = {"Retain", "RetainExceptOnCreate"}

@@ -19,9 +19,9 @@ from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
 from rollback.cli.lazy import LazyCommand, meant
 from rollback.cli.output import asks_for_json
 from rollback.cli.verbosity import Debug, Quiet, Verbose
-from rollback.core.errors import Code, RollbackError, UsageError
-from rollback.core.sanitize import clean
-from rollback.core.stdio import to_nowhere, warn, write_out
+from rollback.util.errors import Code, RollbackError, UsageError
+from rollback.util.sanitize import clean
+from rollback.util.stdio import to_nowhere, warn, write_out
 
 # For each group, in the order of its help: the verb, its function in `rollback.cli.commands`, and the
 # first sentence of that function's docstring, so that a list of verbs needs none of their modules.

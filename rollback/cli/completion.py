@@ -14,7 +14,7 @@ import typer
 
 from rollback.cli import known_names
 from rollback.config import settings
-from rollback.core.errors import RollbackError
+from rollback.util.errors import RollbackError
 
 
 def environments(incomplete: str) -> list[str]:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from rollback.core.errors import StoppedAtOnce
+from rollback.util.errors import StoppedAtOnce
 
 
 def before_it_begins() -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from platformdirs.unix import Unix
 
-from rollback.core import private_file
-from rollback.core.bounded_file import UnreadableFile, content
+from rollback.util import private_file
+from rollback.util.bounded_file import UnreadableFile, content
 
 # Only the newest of each are kept.
 _KEPT = 50

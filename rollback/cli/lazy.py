@@ -2,9 +2,9 @@
 
 The first is Click's "Lazily Loading Subcommands" (https://click.palletsprojects.com/en/stable/complex/): a list of
 verbs imports none of them. The second keeps a verb's own `--help` and its completion from waiting for boto3 and the
-settings: a module that a verb's module imports as a module (`from rollback.actions import freeze`) is executed when
+settings: a module that a verb's module imports as a module (`from rollback.lifecycle import freeze`) is executed when
 something is first asked of it, as `importlib.util.LazyLoader` does. Names taken out of a module
-(`from rollback.core.errors import Refused`) execute it at once, which is for light ones only.
+(`from rollback.util.errors import Refused`) execute it at once, which is for light ones only.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import typer
 
 from rollback.cli import completion
 from rollback.cli.output import Json
-from rollback.core.errors import Code, UsageError
+from rollback.util.errors import Code, UsageError
 
 __all__ = ["Json"]
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rollback.core.stdio import warn
+from rollback.util.stdio import warn
 
 # Where `--help` shows what every verb has.
 OUTPUT = "Output"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from rollback.config.model import Settings
 from rollback.config.naming import APPROVER, DEPLOYER, ROLLBACK
-from rollback.core.errors import Code, RollbackError
 from rollback.model.identity import Actor
 from rollback.model.taking import taking
+from rollback.util.errors import Code, RollbackError
 
 # The verb, or its group → who may do it (docs/reference/permissions.md); what is not here the rollback role may.
 _NEEDS: Mapping[str, str] = {

@@ -25,10 +25,10 @@ from typing import IO, TYPE_CHECKING
 from platformdirs.unix import Unix
 
 from rollback.api import events
-from rollback.core.errors import RollbackError
-from rollback.core.sanitize import line
-from rollback.core.secrets import masker
-from rollback.core.version import __version__
+from rollback.util.errors import RollbackError
+from rollback.util.sanitize import line
+from rollback.util.secrets import masker
+from rollback.util.version import __version__
 
 if TYPE_CHECKING:
     from rollback.api.environment import Environment

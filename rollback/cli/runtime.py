@@ -17,11 +17,11 @@ import typer
 
 from rollback.api import environment, events, failures, results
 from rollback.cli import interrupts, known_names, options, output, roles, run_log, verbosity
-from rollback.core import deadline
-from rollback.core.errors import Code, RollbackError, StoppedAtOnce
 from rollback.model import command_line, messages
 from rollback.model import request as requests
 from rollback.model.kind import Kind
+from rollback.util import deadline
+from rollback.util.errors import Code, RollbackError, StoppedAtOnce
 from rollback.views import documents, records, rich_layout, terminal
 
 

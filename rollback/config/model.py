@@ -50,7 +50,7 @@ from rollback.config.sections import (
     Terraform,
     TerraformChecks,
 )
-from rollback.core.errors import Code, UsageError
+from rollback.util.errors import Code, UsageError
 
 # The value of `--services` for every service.
 _ALL = "all"

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from rollback.config.model import Settings, nearest
 from rollback.config.patterns import Problems
-from rollback.core.errors import Code, UsageError
+from rollback.util.errors import Code, UsageError
 
 Path = tuple[str | int, ...]
 # The keys in files, by their names in the model.

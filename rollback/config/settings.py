@@ -21,8 +21,8 @@ from rollback.config import problems
 from rollback.config.model import Settings, nearest
 from rollback.config.patterns import ENVIRONMENT_NAME
 from rollback.config.problems import PROVIDERS, Problem
-from rollback.core import safe_yaml
-from rollback.core.errors import Code, UsageError
+from rollback.util import safe_yaml
+from rollback.util.errors import Code, UsageError
 
 __all__ = ["PROJECT_FILE", "Settings", "environments", "find_root", "from_config", "load", "parse"]
 

@@ -34,13 +34,13 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from rollback.aws.account import code, explained
-from rollback.core.canonical import canonical
-from rollback.core.errors import Code, RollbackError
-from rollback.core.sanitize import line
 from rollback.ledger.schema import check_schema
 from rollback.model.plan import reader
 from rollback.model.record import SCHEMA, Approval
 from rollback.model.release import Entry, Release, entry_hash
+from rollback.util.canonical import canonical
+from rollback.util.errors import Code, RollbackError
+from rollback.util.sanitize import line
 
 T = TypeVar("T")
 R = TypeVar("R")

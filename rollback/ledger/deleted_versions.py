@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rollback.core.times import shown_time
 from rollback.ledger.repository import Ledger
 from rollback.model.kind import Kind
 from rollback.model.record import Record
 from rollback.model.retention import deleted
+from rollback.util.times import shown_time
 
 # How many records are searched for the prune that deleted a version.
 _RECORDS = 1000

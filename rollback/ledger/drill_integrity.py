@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rollback.core.errors import RollbackError
 from rollback.ledger.finding import Finding, differing
 from rollback.ledger.schema import model
 from rollback.ledger.store import Item
 from rollback.model.drill import BEGUN, PREFIX, Drill, drill_hash, drill_item
+from rollback.util.errors import RollbackError
 
 
 def drill_findings(environment: str, covers: Mapping[str, str], items: Sequence[Item]) -> Iterator[Finding]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rollback.core.canonical import plain
 from rollback.ledger.store import Item
+from rollback.util.canonical import plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

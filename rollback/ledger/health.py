@@ -15,8 +15,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rollback.aws import point_in_time
-from rollback.core.errors import Code, Refused, RollbackError
-from rollback.core.times import shown_time
 from rollback.ledger.audit_bucket import Archive, NotDeclared
 from rollback.ledger.repository import Ledger
 from rollback.ledger.schema import Newer
@@ -25,6 +23,8 @@ from rollback.model.advice import without_ledger
 from rollback.model.record import SCHEMA
 from rollback.model.release import Entry
 from rollback.model.situation import State
+from rollback.util.errors import Code, Refused, RollbackError
+from rollback.util.times import shown_time
 
 LOST = (
     "A restored table has no point-in-time recovery, deletion protection and tags until `pulumi up` of the foundation "

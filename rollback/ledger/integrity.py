@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rollback.core.canonical import digest, plain
-from rollback.core.errors import RollbackError
 from rollback.ledger.finding import Finding, changed, differing, differs, old_schema
 from rollback.ledger.schema import (
     METADATA,
@@ -49,6 +47,8 @@ from rollback.model.release import (
     manifest_hash,
     release_hash,
 )
+from rollback.util.canonical import digest, plain
+from rollback.util.errors import RollbackError
 
 _ENDS = {Status.COMPLETE, Status.FAILED, Status.REVERTED, Status.ABORTED, Status.EXPIRED}
 

@@ -19,16 +19,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from rollback.core.clocks import Clocks
-from rollback.core.errors import Code, Refused, RollbackError
-from rollback.core.process_identity import Process
-from rollback.core.times import shown_time
 from rollback.ledger.schema import METADATA, model
 from rollback.ledger.store import Conflict, Item, LedgerTable, Write
 from rollback.model.advice import for_lease, for_record
 from rollback.model.identity import Actor
 from rollback.model.record import Record, Status
 from rollback.model.situation import Life, RecordSeen, heartbeat, lease_seen
+from rollback.util.clocks import Clocks
+from rollback.util.errors import Code, Refused, RollbackError
+from rollback.util.process_identity import Process
+from rollback.util.times import shown_time
 
 ALIASES, STACK, TERRAFORM = "aliases", "stack", "terraform"
 # Several leases are always taken in this order, to avoid deadlocks.

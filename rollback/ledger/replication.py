@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from rollback.core.errors import RollbackError
 from rollback.ledger.audit_bucket import Archive
 from rollback.model.record import Approval
 from rollback.model.release import Entry, Release
+from rollback.util.errors import RollbackError
 
 # How many entries are offered at a time besides the new one. First the start of the record that has just
 # ended and the one before it, which shows whether anything older is missing; then more, as long as something

@@ -19,8 +19,6 @@ from dataclasses import replace
 from itertools import count, islice
 from typing import Any
 
-from rollback.core.canonical import digest
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger import replication
 from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.integrity import inconsistent, untrusted
@@ -70,6 +68,13 @@ from rollback.model.release import (
     entry_hash,
     manifest_hash,
     release_hash,
+)
+from rollback.util.canonical import digest
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
 )
 
 _LOG = logging.getLogger("rollback.ledger")

@@ -23,14 +23,14 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from rollback.core.canonical import canonical
-from rollback.core.errors import Code, Refused, RollbackError
-from rollback.core.sanitize import line
-from rollback.core.version import UPGRADE, __version__
 from rollback.ledger.store import Item
 from rollback.model.plan import reader
 from rollback.model.record import SCHEMA, Approval, DeployedVersion, Event, Record, record_fields
 from rollback.model.release import Entry, Freeze, Quarantine, Release, as_item
+from rollback.util.canonical import canonical
+from rollback.util.errors import Code, Refused, RollbackError
+from rollback.util.sanitize import line
+from rollback.util.version import UPGRADE, __version__
 
 T = TypeVar("T")
 Bar = Quarantine | Freeze

@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from rollback.aws.account import code, denied, explained
-from rollback.core.canonical import plain
-from rollback.core.errors import Code, RollbackError
+from rollback.util.canonical import plain
+from rollback.util.errors import Code, RollbackError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rollback.core.canonical import digest, plain
-from rollback.core.errors import Code, Refused
 from rollback.ledger.integrity import plan_digest
 from rollback.ledger.schema import METADATA, event_item, malformed
 from rollback.ledger.store import ABSENT, Item, Write
 from rollback.model.plan import Plan, from_chunks
 from rollback.model.record import ADOPTED, Entered, Event, Record, next_event
+from rollback.util.canonical import digest, plain
+from rollback.util.errors import Code, Refused
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rollback.core.errors import Code, Refused, RollbackError
 from rollback.ledger.schema import QUARANTINE, REQUIREMENT, Bar, Newer, bar_in, check_client, model
 from rollback.ledger.store import Item, LedgerTable
 from rollback.model.record import SCHEMA
 from rollback.model.release import Entry, entry_hash
+from rollback.util.errors import Code, Refused, RollbackError
 
 
 @dataclass(kw_only=True)

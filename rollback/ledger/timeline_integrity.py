@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rollback.core.canonical import plain
-from rollback.core.errors import RollbackError
 from rollback.ledger.finding import Finding, changed, differing, old_schema
 from rollback.ledger.schema import entry_item, model
 from rollback.ledger.store import Item
 from rollback.model.guarding import not_its_own
 from rollback.model.record import SCHEMA, Record, Status
 from rollback.model.release import DRILL, OPENED, Entry, entry_hash
+from rollback.util.canonical import plain
+from rollback.util.errors import RollbackError
 
 # The prefix of a restored quarantine's reason, if its record was lost; and the one that earlier versions wrote.
 MENDED, _MENDED_BEFORE = "restored from the archive: ", "put back from the archive: "

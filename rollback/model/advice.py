@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rollback.config.naming import FOUNDATION
-from rollback.core.times import ago, shown_time
 from rollback.model.commands import Commands
 from rollback.model.grouping import number, some
 from rollback.model.kind import Kind
@@ -29,6 +28,7 @@ from rollback.model.situation import (
     Situation,
     State,
 )
+from rollback.util.times import ago, shown_time
 
 # For how many seconds after a release a manual change to older versions counts as a started rollback.
 _FRESH = 24 * 3600.0

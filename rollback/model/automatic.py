@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from rollback.core.times import shown_time
 from rollback.model.record import now_iso
+from rollback.util.times import shown_time
 
 OK, RED, NO_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
 

@@ -8,11 +8,11 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from rollback.core.errors import Code, RollbackError
 from rollback.model.kind import Kind
 from rollback.model.plan import Refusal
 from rollback.model.release import PREVIOUS
 from rollback.model.request import AliasesRequest, Request, StoredRequest, stored
+from rollback.util.errors import Code, RollbackError
 
 REASON = '--reason "…"'
 _VERBS = {

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rollback.config.settings import Settings
-from rollback.core.canonical import digest, plain
-from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.identity import Actor
 from rollback.model.record import SCHEMA
 from rollback.model.release import as_item
+from rollback.util.canonical import digest, plain
+from rollback.util.errors import Code, Refused, UsageError
 
 BEGUN, PASSED, FAILED = "BEGUN", "PASSED", "FAILED"
 # In the order of the table, which is that of the settings' budgets; the last one has the budget of the first.

@@ -13,10 +13,10 @@ from dataclasses import dataclass, fields
 from keyword import iskeyword
 from typing import Any, ClassVar, TypeVar
 
-from rollback.core.canonical import plain
 from rollback.model.identity import Actor
 from rollback.model.plan import reader
 from rollback.model.record import ADOPTED, Approval, Check, Entered, Event, Status
+from rollback.util.canonical import plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

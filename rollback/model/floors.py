@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rollback.core.errors import Code, Refused
+from rollback.util.errors import Code, Refused
 
 if TYPE_CHECKING:
     from rollback.model.release import Entry, Release

@@ -7,9 +7,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollback.core.canonical import canonical
-from rollback.core.errors import Code, Refused, UsageError, VerificationFailed
-from rollback.core.times import shown_time
 from rollback.model.advice import next_for
 from rollback.model.alias_moves import Move, shares
 from rollback.model.commands import Commands
@@ -19,6 +16,14 @@ from rollback.model.plan import Plan, Refusal
 from rollback.model.record import COUNTS, Check, Record, Status
 from rollback.model.release import PREVIOUS, TERRAFORM, is_of_drill
 from rollback.model.resource_changes import SAME
+from rollback.util.canonical import canonical
+from rollback.util.errors import (
+    Code,
+    Refused,
+    UsageError,
+    VerificationFailed,
+)
+from rollback.util.times import shown_time
 
 MAX_REASON = 500
 _SHOWN, _NAMED = 20, 5

@@ -14,11 +14,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
-from rollback.core.canonical import canonical, digest, plain
 from rollback.model import deployed
 from rollback.model.deployed import Deployed
 from rollback.model.kind import Kind
 from rollback.model.request import Request, StoredRequest, read, stored
+from rollback.util.canonical import canonical, digest, plain
 
 
 class Step(Protocol):

@@ -15,8 +15,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from rollback.core.canonical import digest, plain
 from rollback.model.identity import Actor
+from rollback.util.canonical import digest, plain
 
 # The format of the ledger's items. 2: each event covers the record, and the timeline has an entry for each start.
 SCHEMA = 2

@@ -15,13 +15,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from rollback.core.canonical import LATER, digest
-from rollback.core.errors import Code, Refused, UsageError
-from rollback.core.times import shown_time
 from rollback.model import floors
 from rollback.model.deployed import UNKNOWN, Deployed, read
 from rollback.model.identity import Actor
 from rollback.model.record import SCHEMA, DeployedVersion
+from rollback.util.canonical import LATER, digest
+from rollback.util.errors import Code, Refused, UsageError
+from rollback.util.times import shown_time
 
 # A version must not look like a Lambda version number, and + and @ separate the versions of a mixed
 # environment.

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, TypeVar
 
-from rollback.core.errors import Code, RollbackError
 from rollback.model.kind import Kind
 from rollback.model.release import PREVIOUS
+from rollback.util.errors import Code, RollbackError
 
 R = TypeVar("R", bound="Request")
 _RESTORED = "restored:"

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 from rich.filesize import decimal
 
-from rollback.core.errors import Refused
 from rollback.model.events import Deleted, Spared, happened
 from rollback.model.record import Event
 from rollback.model.release import Quarantine, Timeline, is_of_drill, previous
+from rollback.util.errors import Refused
 
 # The deployed one and the previous one, which rollbacks need.
 LEAST = 2

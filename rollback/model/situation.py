@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from rollback.core.process_identity import Process
-from rollback.core.times import ago, shown_time
 from rollback.model.record import Approval, Record, Status, seconds_between
 from rollback.model.release import Freeze
+from rollback.util.process_identity import Process
+from rollback.util.times import ago, shown_time
 
 Policy = Literal["none", "confirm", "identity"]
 

@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from rollback.core.times import shown_time
 from rollback.model import floors
 from rollback.model.plan import Plan
 from rollback.model.record import now_iso
 from rollback.model.release import OPENED, Entry, Timeline
+from rollback.util.times import shown_time
 
 # The facts of a standby's plan.
 UNTIL, OF = "standby until", "standby of"

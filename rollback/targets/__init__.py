@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 
-from rollback.core.errors import Code, RollbackError
-from rollback.core.version import UPGRADE
 from rollback.model.kind import Kind
 from rollback.targets.base import Context, Target
+from rollback.util.errors import Code, RollbackError
+from rollback.util.version import UPGRADE
 
 # Kind → module and class. Imported on demand, because some import large modules.
 _MAKERS: Mapping[str, tuple[str, str]] = {

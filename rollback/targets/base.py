@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rollback.core.clocks import Clocks
 from rollback.model.deployed import Deployed
 from rollback.model.events import Happened
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import Check, Event
+from rollback.util.clocks import Clocks
 
 if TYPE_CHECKING:
     from rollback.aws.account import Account

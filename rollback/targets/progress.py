@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from rollback.core.thread_pool import Pool
 from rollback.model.record import COUNTS
 from rollback.targets.base import Failure, Outcome
+from rollback.util.thread_pool import Pool
 
 T = TypeVar("T")
 R = TypeVar("R")

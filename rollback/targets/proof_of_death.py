@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from rollback.core.process_identity import Process
-from rollback.integrations import ci
+from rollback.engines import ci
+from rollback.util.process_identity import Process
 
 
 def proof(processes: Iterable[Process], run: str, *, names: Collection[str], confirmed: str) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 from rich.console import Group
 
-from rollback.actions.audit import Audited
-from rollback.core.canonical import plain
 from rollback.model.grouping import number, some
+from rollback.queries.audit import Audited
+from rollback.util.canonical import plain
 from rollback.views.rich_layout import hanging, text
 
 # How many keys that were never archived are shown; --json has all.

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rollback.core.canonical import plain
 from rollback.model.advice import Advice
 from rollback.model.automatic import AlarmSeen
 from rollback.model.composite_plan import parts
@@ -18,15 +17,16 @@ from rollback.model.plan import Plan, plain_plan
 from rollback.model.record import plain_record, resource_counts
 from rollback.model.release import Freeze, another_stack, is_another_stack
 from rollback.model.situation import RecordSeen, Service
+from rollback.util.canonical import plain
 from rollback.views.json_output import error_document, with_former
 
 if TYPE_CHECKING:
-    from rollback.actions.history import History
-    from rollback.actions.record_details import RecordDetails
-    from rollback.actions.record_release import Recorded
-    from rollback.actions.recovery_options import RecoveryOption
-    from rollback.actions.status import InfrastructureStatus, Overview
-    from rollback.api.releases import ListedRelease
+    from rollback.queries.history import History
+    from rollback.queries.record_details import RecordDetails
+    from rollback.queries.recovery_options import RecoveryOption
+    from rollback.queries.status import InfrastructureStatus, Overview
+    from rollback.releases.api import ListedRelease
+    from rollback.releases.record_release import Recorded
 
 # -- records and plans -----------------------------------------------------------------------------------------
 

@@ -9,10 +9,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from rollback.core.times import shown_time
 from rollback.model.drill import FAILED, PASSED, Drill, ScenarioSummary, drill_document
+from rollback.util.times import shown_time
 from rollback.views.json_output import with_former
-from rollback.views.report.markdown import escape, table
+from rollback.views.markdown import escape, table
 from rollback.views.rich_layout import text
 
 _HEAD = ("scenario", "RTO", "last drill", "measured", "pass", "fault", "by")

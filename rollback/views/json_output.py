@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rollback.core.errors import RollbackError
-from rollback.core.sanitize import clean, lines
-from rollback.core.stdio import write_out
-from rollback.core.times import shown_time
+from rollback.util.errors import RollbackError
+from rollback.util.sanitize import clean, lines
+from rollback.util.stdio import write_out
+from rollback.util.times import shown_time
 
 # Increased when a key is removed or changes its meaning; a new key does not increase it.
 SCHEMA_VERSION = 1

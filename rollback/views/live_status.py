@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
-from rollback.core import sanitize
-from rollback.core.times import shown_time
 from rollback.model.automatic import RED
 from rollback.model.record import Record
 from rollback.model.situation import LeaseSeen, RecordSeen, heartbeat
+from rollback.util import sanitize
+from rollback.util.times import shown_time
 from rollback.views.plan import common_prefix
 from rollback.views.records import (
     STATUS_STYLES,
@@ -27,7 +27,7 @@ from rollback.views.records import (
 from rollback.views.rich_layout import aligned, shortened, text
 
 if TYPE_CHECKING:
-    from rollback.actions.live_status import RunSeen, Watched
+    from rollback.queries.live_status import RunSeen, Watched
 
 _BAR = 30
 _OUTCOMES: Mapping[str, tuple[str, str]] = {

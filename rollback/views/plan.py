@@ -10,7 +10,6 @@ from rich.console import Group, RenderableType
 from rich.filesize import decimal
 from rich.text import Text
 
-from rollback.core.errors import Code, RollbackError
 from rollback.model.alias_moves import Move
 from rollback.model.composite_plan import parts
 from rollback.model.plan import Plan
@@ -19,6 +18,7 @@ from rollback.model.release import another_stack
 from rollback.model.request import stored
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange, kind
 from rollback.model.retention import Doomed, Reason, ranges, reasons
+from rollback.util.errors import Code, RollbackError
 from rollback.views.rich_layout import Blocks, Command, Tall, aligned, hanging, text, unwrapped
 
 _PROPERTIES = 8

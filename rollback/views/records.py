@@ -16,9 +16,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rollback.core import sanitize
-from rollback.core.errors import RollbackError
-from rollback.core.times import shown_time
 from rollback.model.advice import Advice
 from rollback.model.grouping import number, some, together
 from rollback.model.messages import counted, resources, without_drills
@@ -26,6 +23,9 @@ from rollback.model.record import MARKS, Check, Event, Record, Status
 from rollback.model.release import NOTHING, is_of_drill
 from rollback.model.resource_changes import SAME
 from rollback.model.situation import FunctionStatus, RecordSeen, Service, State, heartbeat
+from rollback.util import sanitize
+from rollback.util.errors import RollbackError
+from rollback.util.times import shown_time
 from rollback.views.plan import common_prefix, plan_view
 from rollback.views.rich_layout import (
     Cell,
@@ -39,11 +39,11 @@ from rollback.views.rich_layout import (
 )
 
 if TYPE_CHECKING:
-    from rollback.actions.history import Moment
-    from rollback.actions.record_details import RecordDetails
-    from rollback.actions.recovery_options import NoWayBack, RecoveryOption
-    from rollback.actions.status import Overview
-    from rollback.api.releases import ListedRelease
+    from rollback.queries.history import Moment
+    from rollback.queries.record_details import RecordDetails
+    from rollback.queries.recovery_options import NoWayBack, RecoveryOption
+    from rollback.queries.status import Overview
+    from rollback.releases.api import ListedRelease
 
 STATUS_STYLES: Mapping[str, str] = {
     Status.COMPLETE: "green",
@@ -358,7 +358,7 @@ def _headed(*names: str) -> Table:
 
 
 def recorded_view(environment: str, recorded: Any) -> Text:
-    """What was recorded (`rollback.actions.record_release.Recorded`), and what is deployed now."""
+    """What was recorded (`rollback.releases.record_release.Recorded`), and what is deployed now."""
     release = recorded.release
     what = "Recorded" if recorded.new else "Already recorded:"
     commit = f"commit {release.commit[:12]}" if release.commit else "an unknown commit"
@@ -377,7 +377,7 @@ def deployed_now(stands: str) -> Text:
 
 
 def overview_view(view: Any) -> RenderableType:
-    """The current state of an environment (`rollback.actions.status.Overview`)."""
+    """The current state of an environment (`rollback.queries.status.Overview`)."""
     head = Text.assemble(
         (f"{view.environment} ", "bold"),
         f"({view.account}, {view.region})  ",

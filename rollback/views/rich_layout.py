@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from rollback.core.sanitize import line
+from rollback.util.sanitize import line
 from rollback.views.json_output import is_command
 
 _GAP = 3

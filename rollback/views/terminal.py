@@ -41,10 +41,10 @@ from rollback.api.events import (
     WorkEnded,
     WorkProgressed,
 )
-from rollback.core.errors import Cancelled, RollbackError
-from rollback.core.sanitize import line, lines
-from rollback.core.stdio import steady, write_out
 from rollback.model.plan import Plan
+from rollback.util.errors import Cancelled, RollbackError
+from rollback.util.sanitize import line, lines
+from rollback.util.stdio import steady, write_out
 from rollback.views.json_output import JsonAnswer, error_document, framed, is_command
 from rollback.views.plan import plan_view
 from rollback.views.rich_layout import Command, following, hanging, text

@@ -16,12 +16,12 @@ import boto3
 import pytest
 
 from rollback import targets
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.run import Finished
-from rollback.core.errors import RollbackError
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.run import Finished
 from rollback.model.request import StoredRequest, read
 from rollback.targets.table.cutover import Cutover
 from rollback.targets.table.restore import TableRestore
+from rollback.util.errors import RollbackError
 from tests.doubles.history import History
 from tests.doubles.world import ALICE, BOB, Quiet, World, texts
 

@@ -7,8 +7,8 @@ import subprocess
 from bisect import insort
 from collections.abc import Iterable, Iterator
 
-from rollback.actions.quarantine import lift, quarantine
 from rollback.ledger.store import Item, _read
+from rollback.lifecycle.quarantine import lift, quarantine
 from rollback.model.request import AliasesRequest
 from tests.doubles.functions import nothing
 from tests.doubles.world import ALICE, BOB, TABLE, World, settings, texts

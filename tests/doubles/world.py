@@ -15,26 +15,31 @@ from typing import Any
 
 import boto3
 
-from rollback.actions import approval
-from rollback.actions.context import Session
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.record_release import Commits, Recorded, adopt, record
-from rollback.actions.run import Finished
 from rollback.aws.account import Account
 from rollback.aws.pacing import Throttles
 from rollback.config.settings import Settings, parse
-from rollback.core.clocks import Clocks
 from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.health import LedgerWatch
 from rollback.ledger.lease import Leases
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import LedgerTable
+from rollback.lifecycle import approval
+from rollback.lifecycle.context import Session
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.run import Finished
 from rollback.model.identity import Actor
 from rollback.model.messages import refuse
 from rollback.model.plan import Plan
 from rollback.model.record import Status
 from rollback.model.request import PREVIOUS, AliasesRequest, Request
+from rollback.releases.record_release import (
+    Commits,
+    Recorded,
+    adopt,
+    record,
+)
 from rollback.targets.aliases.recorded import deployed_label
+from rollback.util.clocks import Clocks
 from tests.doubles.bucket import Bucket
 from tests.doubles.clock import Clock
 from tests.doubles.dying import Client, Life

@@ -9,11 +9,11 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeSerializer
 
-from rollback.core.canonical import plain
 from rollback.ledger.schema import event_item, record_item
 from rollback.model.drill import Drill, drill_item
 from rollback.model.identity import Actor
 from rollback.model.record import Event, Record, Status
+from rollback.util.canonical import plain
 from tests.e2e.estate_under_test import Platform
 from tests.e2e.hostile import BIDI, C1, CLEAR, HIDDEN, LINK, LONG, MARKUP, TITLE
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from localaws import wheel as wheels
 from localaws.paths import ROOT
-from rollback.model import ci_files
+from rollback.setup import ci_files
 from tests.e2e.actions_under_test import REPOSITORY
 from tests.e2e.estate_under_test import Platform, git
 

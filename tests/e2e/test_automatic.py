@@ -16,7 +16,7 @@ from localaws import estate, identity
 from localaws.clients import connect
 from localaws.errors import LocalError
 from rollback.config.naming import DEPLOYER, DRILL, ROLLBACK
-from rollback.core.errors import Code
+from rollback.util.errors import Code
 from tests import outputs, planted, prepared
 from tests.warm import Warm
 

@@ -13,7 +13,7 @@ import pytest
 
 from localaws import wheel as wheels
 from rollback.config.settings import load
-from rollback.model import ci_files
+from rollback.setup import ci_files
 from tests.e2e.actions_under_test import GitHub, Workflow, github, run
 from tests.e2e.estate_under_test import DAN, FUNCTIONS, REASON, Platform, git
 from tests.e2e.stranger import SHA, Wheel, prepare, shop, within

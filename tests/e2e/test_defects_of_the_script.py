@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from rollback.core.times import shown_time
+from rollback.util.times import shown_time
 from tests.e2e.accounts_under_test import Models
 from tests.e2e.estate_under_test import ALICE, FUNCTIONS, REASON, Platform, Run, together
 

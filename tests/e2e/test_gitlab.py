@@ -22,7 +22,7 @@ from localaws import identity, shell
 from localaws import wheel as wheels
 from localaws.paths import ROOT
 from rollback.config.settings import Settings, load
-from rollback.model import ci_files
+from rollback.setup import ci_files
 from tests import gitlab_runner
 from tests.doubles.gitlab import GitLab, gitlab
 from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform, git

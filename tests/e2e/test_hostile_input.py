@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from rollback import Environment
-from rollback.core.errors import UsageError
 from rollback.ledger.schema import record_item
 from rollback.model.drill import drill_item
+from rollback.util.errors import UsageError
 from tests.e2e.estate_under_test import ALICE, DAN, REASON, SCRIPT, Person, Platform, Run, git
 from tests.e2e.hostile import BIDI, CLEAR, LOST, MARK, MARKUP, SHELL, Row, executed, report, wrong
 from tests.e2e.hostile_arguments import HARMLESS, NOWHERE, VARIABLES, WORDS

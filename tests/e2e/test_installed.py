@@ -15,8 +15,8 @@ import pytest
 import rollback
 from localaws import wheel as wheels
 from localaws.wheel import Installed
-from rollback.core.errors import Code
-from rollback.core.version import DISTRIBUTION
+from rollback.util.errors import Code
+from rollback.util.version import DISTRIBUTION
 from tests.e2e.docs_as_typed import commands
 from tests.e2e.estate_under_test import ALICE, DAN, FUNCTIONS, REASON, Platform
 from tests.warm import Run
@@ -142,7 +142,7 @@ def test_with_its_extra_a_stack_is_driven_and_a_terraform_file_is_read(
     installed: Callable[..., Installed], tmp_path: Path
 ) -> None:
     stack = "from rollback.targets.stack import target"
-    file = "from rollback.integrations import hcl; hcl.backend('terraform {}')"
+    file = "from rollback.engines import hcl; hcl.backend('terraform {}')"
     told = "import slack_sdk.webhook"
 
     with_it = [

@@ -24,7 +24,7 @@ for words in json.loads(sys.argv[1]):
     imported = sorted(name for name, module in sys.modules.items() if type(module) is not Waiting)
     print(json.dumps({"said": said.getvalue(), "modules": imported}))
 """
-_HEAVY = {"boto3", "botocore", "pulumi", "yaml", "rollback.config.settings", "rollback.actions.lifecycle"}
+_HEAVY = {"boto3", "botocore", "pulumi", "yaml", "rollback.config.settings", "rollback.lifecycle.lifecycle"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], []])
@@ -64,8 +64,8 @@ def test_a_rollback_of_aliases_and_how_it_is_shown_import_neither_the_engine_nor
     None
 ):
     modules = (
-        "rollback.actions.lifecycle",
-        "rollback.actions.situation",
+        "rollback.lifecycle.lifecycle",
+        "rollback.queries.situation",
         "rollback.api.environment",
         "rollback.targets.aliases.target",
         "rollback.views.plan",
@@ -77,7 +77,7 @@ def test_a_rollback_of_aliases_and_how_it_is_shown_import_neither_the_engine_nor
 
     imported = set(json.loads(done.stdout))
     assert not {name.partition(".")[0] for name in imported} & {"pulumi", "grpc", "hcl2"}
-    assert not {"rollback.drill", "rollback.actions.audit", "rollback.actions.reversibility"} & imported
+    assert not {"rollback.rehearsal", "rollback.queries.audit", "rollback.readiness"} & imported
 
 
 def test_what_an_aws_profile_waits_for_imports_neither_boto3_nor_what_shows_things(tmp_path: Path) -> None:

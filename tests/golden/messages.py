@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rollback.actions.report_data import gather, single
-from rollback.core import errors
-from rollback.integrations.slack import message
-from rollback.model.ended import ENDS, detail
-from rollback.views.report.page import page
+from rollback.notify.ended import ENDS, detail
+from rollback.notify.slack import message
+from rollback.queries.report_data import gather, single
+from rollback.reports.page import page
+from rollback.util import errors
 from tests.golden.situations import RECORDINGS
 from tests.recorded.stage import recorded
 

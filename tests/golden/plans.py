@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rollback.actions.record_release import Commits, record
-from rollback.core.errors import RollbackError
 from rollback.model.request import StoredRequest, read
+from rollback.releases.record_release import Commits, record
+from rollback.util.errors import RollbackError
 from tests.doubles.infrastructure import NEW, OLD
 from tests.doubles.tables import PEOPLE
 from tests.doubles.world import ALICE, DAN, SHA, Quiet

@@ -20,8 +20,8 @@ from unittest import mock
 from moto import mock_aws
 from typer.testing import CliRunner
 
-from rollback.actions import context
 from rollback.cli.app import app
+from rollback.lifecycle import context
 from rollback.model.identity import Actor
 from tests.doubles.world import ALICE, BOB, DAN
 from tests.recorded.stage import FOLDER, Stage, recorded, text_of, written

@@ -21,14 +21,14 @@ from localaws.emulator import server
 from rollback.aws.account import Account
 from rollback.aws.pacing import Throttles
 from rollback.config.settings import parse
-from rollback.core.clocks import Clocks
-from rollback.integrations.pulumi.workspace import Workspace
+from rollback.engines.pulumi.workspace import Workspace
 from rollback.model.plan import Plan
 from rollback.model.release import Entry, Timeline
 from rollback.model.request import StackRequest
 from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Context
 from rollback.targets.stack.target import Stack
+from rollback.util.clocks import Clocks
 from tests.doubles.world import ALICE, Parameters, texts
 from tests.prepared import engine
 

@@ -11,9 +11,9 @@ import pytest
 from localaws.clients import connect
 from localaws.emulator import server
 from localaws.paths import ROOT
+from rollback.aws import alarms
 from rollback.config.settings import load
-from rollback.core.errors import RollbackError
-from rollback.integrations import alarms
+from rollback.util.errors import RollbackError
 
 
 def test_the_state_and_the_history_are_what_cloudwatch_has() -> None:

@@ -14,11 +14,11 @@ from localaws.emulator import server
 from localaws.paths import ROOT
 from rollback.config.naming import arn
 from rollback.config.settings import load
-from rollback.integrations import event_bus
-from rollback.model.ended import ENDS, detail
 from rollback.model.kind import Kind
 from rollback.model.record import Check, Record, Status
 from rollback.model.request import AliasesRequest
+from rollback.notify import event_bus
+from rollback.notify.ended import ENDS, detail
 from tests.doubles.records import a_record
 from tests.doubles.world import DAN, World, settings
 

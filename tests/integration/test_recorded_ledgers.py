@@ -12,18 +12,9 @@ from typing import Any
 import pytest
 from rich.console import Console, Group
 
-from rollback.actions.audit import Audited, audit
-from rollback.actions.emergency.importer import JournalImport
-from rollback.actions.emergency.journal import found, read
-from rollback.actions.emergency.run import Emergency
-from rollback.actions.freeze import frozen
-from rollback.actions.history import past
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.record_lease import Finished
-from rollback.actions.report_data import gather, single
-from rollback.actions.status import overview
-from rollback.core.canonical import canonical
-from rollback.core.errors import Reverted
+from rollback.emergency.importer import JournalImport
+from rollback.emergency.journal import found, read
+from rollback.emergency.run import Emergency
 from rollback.ledger.audit_bucket import entry_key
 from rollback.ledger.schema import (
     METADATA,
@@ -39,16 +30,25 @@ from rollback.ledger.schema import (
     release_item,
 )
 from rollback.ledger.store import Item, _read, _written
+from rollback.lifecycle.freeze import frozen
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.record_lease import Finished
 from rollback.model.drill import Drill, drill_item
 from rollback.model.plan import to_chunks
 from rollback.model.record import Approval, Event, Record, Status, chain_break
 from rollback.model.release import Entry, Quarantine, Release
 from rollback.model.request import AliasesRequest
+from rollback.queries.audit import Audited, audit
+from rollback.queries.history import past
+from rollback.queries.report_data import gather, single
+from rollback.queries.status import overview
+from rollback.reports.page import page
+from rollback.util.canonical import canonical
+from rollback.util.errors import Reverted
 from rollback.views.documents import record_document
+from rollback.views.markdown import summary
 from rollback.views.plan import plan_view
 from rollback.views.records import history_view, overview_view, record_view
-from rollback.views.report.markdown import summary
-from rollback.views.report.page import page
 from tests.doubles.infrastructure import NEW, OLD
 from tests.doubles.tables import PEOPLE
 from tests.doubles.world import ALICE, BOB, DAN, Quiet

@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rollback.actions import drill_store, freeze
-from rollback.actions.emergency.importer import JournalImport
-from rollback.actions.emergency.journal import found
-from rollback.actions.emergency.run import Emergency
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.quarantine import lift, quarantine
-from rollback.actions.record_lease import Finished
-from rollback.actions.record_release import Commits, record
+from rollback.emergency.importer import JournalImport
+from rollback.emergency.journal import found
+from rollback.emergency.run import Emergency
+from rollback.lifecycle import drill_store, freeze
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.quarantine import lift, quarantine
+from rollback.lifecycle.record_lease import Finished
 from rollback.model.drill import CODE, Drill
 from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.request import AliasesRequest, PruneRequest, StackRequest, StoredRequest, read
+from rollback.releases.record_release import Commits, record
 from rollback.targets.base import Failure
 from rollback.targets.table import copy_back, table_settings
 from tests.doubles.dying import Killed, Life

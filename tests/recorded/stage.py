@@ -21,7 +21,7 @@ from moto.moto_api._internal import mock_random
 from ulid import ULID
 
 from rollback import targets
-from rollback.actions.context import Session
+from rollback.lifecycle.context import Session
 from rollback.model.release import STACK, TERRAFORM
 from rollback.targets.base import Context, Target
 from tests.doubles.clock import BEGAN

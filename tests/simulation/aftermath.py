@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollback.actions.freeze import unfreeze as end_freeze
-from rollback.actions.record_release import Commits
-from rollback.actions.record_release import record as record_release
-from rollback.core.errors import RollbackError
 from rollback.ledger.lease import ALIASES, STACK, TERRAFORM
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import LedgerTable
+from rollback.lifecycle.freeze import unfreeze as end_freeze
 from rollback.model.record import chain_break
 from rollback.model.release import entry_hash, label
+from rollback.releases.record_release import Commits
+from rollback.releases.record_release import record as record_release
+from rollback.util.errors import RollbackError
 from tests.doubles.world import SHA, TABLE
 from tests.simulation.process import Process
 from tests.simulation.truth import LOCK

@@ -317,7 +317,7 @@ never, always = becomes("False"), becomes("True")
 # -- the table -----------------------------------------------------------------------------------------------
 
 _ALIASES = "rollback.targets.aliases.target:Aliases"
-_RECORDS = "rollback.actions.record_lease:RecordLeases"
+_RECORDS = "rollback.lifecycle.record_lease:RecordLeases"
 _LEASE, _LEDGER = "rollback.ledger.lease", "rollback.ledger.repository:Ledger"
 
 MUTANTS = (
@@ -396,7 +396,7 @@ MUTANTS = (
     Mutant(
         "no fence in the description",
         ("crash", "undo"),
-        "rollback.actions.ledger_store:LedgerStore.tag",
+        "rollback.lifecycle.ledger_store:LedgerStore.tag",
         ((attribute("fence"), becomes("1")),),
     ),
     Mutant(
@@ -409,7 +409,7 @@ MUTANTS = (
     Mutant(
         "a decision read from GSI1",
         ("stale index", "record"),
-        "rollback.actions.record_release:record",
+        "rollback.releases.record_release:record",
         (
             (
                 call("release_of"),
@@ -463,21 +463,21 @@ MUTANTS = (
     Mutant(
         "stale plan accepted at apply",
         ("second operator", "apply"),
-        "rollback.actions.lifecycle:Lifecycle._gone_ahead",
+        "rollback.lifecycle.lifecycle:Lifecycle._gone_ahead",
         ((condition("outdated"), never),),
         seed=15,
     ),
     Mutant(
         "approval digest not compared",
         ("throttle", "approve"),
-        "rollback.actions.approval:approve",
+        "rollback.lifecycle.approval:approve",
         ((condition("is_digest_of"), never),),
         seed=5,
     ),
     Mutant(
         "COMPLETE although verification failed",
         ("foreign write", "verify"),
-        "rollback.actions.lifecycle:verify",
+        "rollback.lifecycle.lifecycle:verify",
         ((condition("COMPLETE"), always),),
     ),
     Mutant(

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.actions import automatic
-from rollback.actions.freeze import freeze, unfreeze
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.record_release import Commits, record
+from rollback.lifecycle.freeze import freeze, unfreeze
+from rollback.lifecycle.lifecycle import Lifecycle
 from rollback.model.automatic import Take
 from rollback.model.request import AliasesRequest
+from rollback.queries import automatic
+from rollback.releases.record_release import Commits, record
 from tests.doubles.world import SHA
 from tests.simulation import aftermath
 from tests.simulation.calls import Call

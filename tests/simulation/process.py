@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from rollback.actions.context import Session
-from rollback.actions.lifecycle import Lifecycle
 from rollback.aws.account import Account
 from rollback.aws.pacing import Throttles
-from rollback.core.clocks import Clocks
-from rollback.core.errors import RollbackError
 from rollback.ledger.lease import Leases
 from rollback.ledger.repository import Ledger
 from rollback.ledger.store import LedgerTable
+from rollback.lifecycle.context import Session
+from rollback.lifecycle.lifecycle import Lifecycle
 from rollback.model.identity import Actor
 from rollback.model.record import now_iso
+from rollback.util.clocks import Clocks
+from rollback.util.errors import RollbackError
 from tests.doubles.clock import BEGAN
 from tests.doubles.world import TABLE
 from tests.simulation.calls import Call, Stage

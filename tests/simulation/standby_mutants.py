@@ -148,7 +148,7 @@ MUTANTS: tuple[tuple[Mutant, Scene], ...] = (
         Mutant(
             "taken by an alarm though that is turned off",
             _ANYWHERE,
-            "rollback.actions.automatic:policy",
+            "rollback.queries.automatic:policy",
             ((attribute("takes"), always),),
         ),
         _in(automatic=False),
@@ -234,7 +234,7 @@ MUTANTS: tuple[tuple[Mutant, Scene], ...] = (
         Mutant(
             "no approval asked for because it is production",
             _ANYWHERE,
-            "rollback.actions.automatic:policy",
+            "rollback.queries.automatic:policy",
             ((operand("production"), gone),),
         ),
         _in(production=True),
@@ -247,7 +247,7 @@ MUTANTS: tuple[tuple[Mutant, Scene], ...] = (
         Mutant(
             "taken by who has a clock that is past its time",
             _ANYWHERE,
-            "rollback.actions.standby:respected",
+            "rollback.lifecycle.standby:respected",
             ((call("now_iso"), becomes("''")),),
         ),
         _by_a_fast_clock,
@@ -265,7 +265,7 @@ MUTANTS: tuple[tuple[Mutant, Scene], ...] = (
         Mutant(
             "taken though nobody approved it",
             _ANYWHERE,
-            "rollback.actions.lifecycle:Lifecycle._approved",
+            "rollback.lifecycle.lifecycle:Lifecycle._approved",
             ((condition("valid_approval"), never),),
         ),
         _not_approved,
@@ -274,7 +274,7 @@ MUTANTS: tuple[tuple[Mutant, Scene], ...] = (
         Mutant(
             "closed by one clock alone",
             _ANYWHERE,
-            "rollback.actions.standby:close_ended",
+            "rollback.lifecycle.standby:close_ended",
             (
                 (
                     call("ended"),

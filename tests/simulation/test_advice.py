@@ -29,17 +29,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from rollback.actions import context
-from rollback.actions.freeze import freeze, unfreeze
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.quarantine import lift, quarantine
-from rollback.actions.record_release import Commits, record
-from rollback.actions.status import Overview, overview
 from rollback.cli.app import app
+from rollback.lifecycle import context
+from rollback.lifecycle.freeze import freeze, unfreeze
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.quarantine import lift, quarantine
 from rollback.model.advice import Advice, Step
 from rollback.model.identity import Actor
 from rollback.model.request import AliasesRequest
 from rollback.model.situation import State
+from rollback.queries.status import Overview, overview
+from rollback.releases.record_release import Commits, record
 from tests.simulation.faults import on_the_way
 from tests.simulation.play import Play
 from tests.simulation.process import Process
@@ -84,7 +84,7 @@ def typed(world: World, line: str, who: Actor) -> tuple[int, str]:
 @contextmanager
 def _one_recording(process: Process, arguments: list[str]) -> Iterator[None]:
     """A release's commits are looked up in a checkout and in an engine, and here there is neither."""
-    from rollback.actions import record_release  # noqa: PLC0415
+    from rollback.releases import record_release  # noqa: PLC0415
 
     real = record_release.commits_for
     record_release.commits_for = lambda _, commit, __: (Commits(code=commit), [])  # type: ignore[assignment]

@@ -11,13 +11,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.record_release import Commits, record
 from rollback.config.settings import Settings, parse
 from rollback.ledger.store import _read
+from rollback.lifecycle.lifecycle import Lifecycle
 from rollback.model.automatic import AlarmSeen, Change
 from rollback.model.identity import Actor
 from rollback.model.record import now_iso
+from rollback.releases.record_release import Commits, record
 from tests.doubles.world import ALICE, BOB, DAN, SHA, TABLE, create_table, texts
 from tests.simulation.aws.dynamodb_model import DynamoDB
 from tests.simulation.aws.lambda_model import AliasSeen, Lambda

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollback.cli.options import Env, Json
 from rollback.cli.runtime import verb
-from rollback.core.errors import Code, RollbackError, VerificationFailed
+from rollback.util.errors import Code, RollbackError, VerificationFailed
 from rollback.views import audit as views
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import verb
-from rollback.core.canonical import plain
+from rollback.util.canonical import plain
 from rollback.views import documents, rich_layout
 
 

@@ -9,9 +9,9 @@ import typer
 from rollback.api import kinds
 from rollback.cli.options import Env, Json, Reason
 from rollback.cli.runtime import end, verb
-from rollback.core.errors import Cancelled
 from rollback.model import advice, messages
 from rollback.model.request import PruneRequest
+from rollback.util.errors import Cancelled
 from rollback.views import documents, json_output, rich_layout
 
 _NOTHING = "Nothing to prune: every published version is needed."

@@ -10,8 +10,9 @@ import typer
 from rollback.cli import completion
 from rollback.cli.options import Env, Identifier, Json, MaybeEnv
 from rollback.cli.runtime import verb
-from rollback.core.errors import Code, UsageError
-from rollback.views import documents, records, release_diff
+from rollback.releases import view as release_diff
+from rollback.util.errors import Code, UsageError
+from rollback.views import documents, records
 
 
 class HistoryKind(StrEnum):

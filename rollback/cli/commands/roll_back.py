@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from rollback.cli import completion
-from rollback.cli.commands.emergency import (
+from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Timeout, Wait, Yes, names_in
+from rollback.cli.runtime import answering, preview_or_start, verb
+from rollback.emergency.verbs import (
     AlthoughAnswers,
     AlthoughQuarantined,
     Emergent,
@@ -18,10 +20,6 @@ from rollback.cli.commands.emergency import (
     emergency,
     only_in_an_emergency,
 )
-from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Timeout, Wait, Yes, names_in
-from rollback.cli.runtime import answering, preview_or_start, verb
-from rollback.core.errors import Code, UsageError
-from rollback.core.stdio import write_out
 from rollback.model.request import (
     CutoverRequest,
     FullRequest,
@@ -30,6 +28,8 @@ from rollback.model.request import (
     TableRequest,
     TerraformRequest,
 )
+from rollback.util.errors import Code, UsageError
+from rollback.util.stdio import write_out
 from rollback.views import plan as plans
 
 To = Annotated[

@@ -9,7 +9,7 @@ import typer
 from rollback.cli import completion
 from rollback.cli.options import Env, Json, Reason, Timeout, Version, minutes_if, minutes_in
 from rollback.cli.runtime import end, shown, verb
-from rollback.core.errors import RollbackError
+from rollback.util.errors import RollbackError
 from rollback.views import documents, rich_layout
 
 

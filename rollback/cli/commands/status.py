@@ -10,8 +10,8 @@ import typer
 from rollback.cli import completion
 from rollback.cli.options import Env, Json, MaybeEnv, Timeout
 from rollback.cli.runtime import end, verb
-from rollback.core.canonical import plain
-from rollback.core.errors import Code, UsageError, VerificationFailed
+from rollback.util.canonical import plain
+from rollback.util.errors import Code, UsageError, VerificationFailed
 from rollback.views import documents, live_status, records, rich_layout, terminal
 
 # Seconds between two updates of --watch.

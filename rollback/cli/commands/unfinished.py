@@ -17,8 +17,8 @@ from rollback.cli.options import (
     minutes_if,
 )
 from rollback.cli.runtime import end, verb
-from rollback.core.canonical import plain
 from rollback.model.advice import once_approved
+from rollback.util.canonical import plain
 from rollback.views import rich_layout
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from rollback.aws.account import Account
 from rollback.aws.functions import ASLEEP, Seen, observe, observe_alias, strangers
 from rollback.config.settings import Settings
-from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.repository import Ledger
 from rollback.model import floors
 from rollback.model.alias_moves import Move
@@ -21,6 +20,7 @@ from rollback.model.record import DeployedVersion
 from rollback.model.release import PREVIOUS, Entry, Timeline, checked_version, is_of_drill, label, previous
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.recorded import Recorded, recorded
+from rollback.util.errors import Code, Refused, UsageError
 
 _NAMED = 50
 _GONE = "no longer exists"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.repository import Ledger
 from rollback.model.alias_moves import Move, deployed_versions, left_to_others, states
 from rollback.model.composite_plan import Piece, events_of, parts
@@ -18,6 +17,7 @@ from rollback.model.kind import Kind
 from rollback.model.plan import Plan
 from rollback.model.record import DeployedVersion, Event
 from rollback.model.release import Entry, Timeline, label
+from rollback.util.errors import Code, RollbackError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,7 +27,6 @@ from rollback.aws.functions import (
     provisioned_status,
     weights_of,
 )
-from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.alias_moves import Move, State, drift, left_to_others, states
 from rollback.model.deployed import Deployed, apart, known
@@ -42,6 +41,7 @@ from rollback.targets.aliases.recorded import moved_to, recorded
 from rollback.targets.aliases.waking import Sleepers, Waits, asleep, journalled
 from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import Batch, carry_out, counts
+from rollback.util.errors import Code, RollbackError
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import AliasConfigurationResponseTypeDef

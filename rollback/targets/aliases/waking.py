@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from rollback.aws.account import Account
 from rollback.aws.functions import ASLEEP, observe, wake
-from rollback.core.errors import RollbackError
 from rollback.model.alias_moves import Move
 from rollback.model.events import Waking
 from rollback.targets.base import Failure
+from rollback.util.errors import RollbackError
 
 # A step, and a version that must be Active first.
 Waits = tuple[Move, str]

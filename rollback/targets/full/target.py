@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from rollback.core.errors import Code, Refused
 from rollback.model import floors
 from rollback.model.composite_plan import PARTS, Piece, events_of, parts, pieces
 from rollback.model.deployed import Deployed
@@ -21,6 +20,7 @@ from rollback.model.record import COUNTS, INFRASTRUCTURE, Check, Event
 from rollback.model.release import PREVIOUS, previous
 from rollback.model.request import FullRequest, Request, part_of
 from rollback.targets.base import Context, Journal, Outcome, Target
+from rollback.util.errors import Code, Refused
 
 
 class Full:

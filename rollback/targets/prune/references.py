@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollback.aws.account import Account, explained
-from rollback.core.errors import RollbackError
 from rollback.ledger.audit_bucket import NotDeclared
 from rollback.ledger.repository import Ledger
 from rollback.model.alias_moves import Move
@@ -17,6 +16,7 @@ from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, DeployedVersion, Status
 from rollback.model.release import OPENED, Entry, Timeline
 from rollback.model.retention import ARCHIVED, INVOKED, needed_releases
+from rollback.util.errors import RollbackError
 
 
 @dataclass(kw_only=True)

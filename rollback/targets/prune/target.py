@@ -20,7 +20,6 @@ from botocore.exceptions import ClientError
 from rollback.aws.account import Account, code, explained
 from rollback.aws.functions import weights_of
 from rollback.config.naming import arn
-from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.model.deployed import Deployed
 from rollback.model.events import Deleted, Spared, failed_subjects
@@ -44,6 +43,7 @@ from rollback.model.retention import (
 from rollback.targets.base import Context, Failure, Journal, Outcome
 from rollback.targets.progress import Batch, carry_out
 from rollback.targets.prune.references import Needs, needs
+from rollback.util.errors import Code, RollbackError, UsageError
 
 # Control-plane calls per version: aliases, users of its ARN (four), and the deletion.
 _CALLS = 6

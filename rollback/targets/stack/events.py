@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rollback.core.process_identity import Process
 from rollback.model.events import Happened
+from rollback.util.process_identity import Process
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,19 +17,32 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rollback.config.settings import PROJECT_FILE
-from rollback.core import safe_yaml
-from rollback.core.errors import Code, Refused, UsageError
-from rollback.core.process_identity import began, here
-from rollback.integrations import git
-from rollback.integrations.git import Commit
-from rollback.integrations.pulumi import checkpoint, physical_ids, preview_events, update_history
-from rollback.integrations.pulumi.backend import BackendLock, BackendLocks, backend_url
-from rollback.integrations.pulumi.checkpoint import Deployment
-from rollback.integrations.pulumi.engine import CommandResult, CommandWatch, Engine, EngineError, failed
-from rollback.integrations.pulumi.preview_events import PreviewStep
-from rollback.integrations.pulumi.state_copy import state_copy
-from rollback.integrations.pulumi.update_history import StackName, Update
-from rollback.integrations.pulumi.workspace import Where, Workspace, project_at, workspace
+from rollback.engines import git
+from rollback.engines.git import Commit
+from rollback.engines.pulumi import (
+    checkpoint,
+    physical_ids,
+    preview_events,
+    update_history,
+)
+from rollback.engines.pulumi.backend import BackendLock, BackendLocks, backend_url
+from rollback.engines.pulumi.checkpoint import Deployment
+from rollback.engines.pulumi.engine import (
+    CommandResult,
+    CommandWatch,
+    Engine,
+    EngineError,
+    failed,
+)
+from rollback.engines.pulumi.preview_events import PreviewStep
+from rollback.engines.pulumi.state_copy import state_copy
+from rollback.engines.pulumi.update_history import StackName, Update
+from rollback.engines.pulumi.workspace import (
+    Where,
+    Workspace,
+    project_at,
+    workspace,
+)
 from rollback.model import floors
 from rollback.model.floors import Floor
 from rollback.model.grouping import some
@@ -49,6 +62,9 @@ from rollback.model.resource_changes import (
 )
 from rollback.targets.base import Context
 from rollback.targets.stack.providers import Providers
+from rollback.util import safe_yaml
+from rollback.util.errors import Code, Refused, UsageError
+from rollback.util.process_identity import began, here
 
 # The allowed names of a stack: https://www.pulumi.com/docs/iac/concepts/stacks/.
 _STACK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")

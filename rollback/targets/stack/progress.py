@@ -15,12 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.core.errors import RollbackError
-from rollback.core.process_identity import Process, here
-from rollback.integrations import ci
-from rollback.integrations.pulumi import preview_events
-from rollback.integrations.pulumi.backend import BackendLock
-from rollback.integrations.pulumi.engine import CommandResult, CommandWatch
+from rollback.engines import ci
+from rollback.engines.pulumi import preview_events
+from rollback.engines.pulumi.backend import BackendLock
+from rollback.engines.pulumi.engine import CommandResult, CommandWatch
 from rollback.model.events import failed_subjects, happened, typed
 from rollback.model.plan import Plan
 from rollback.model.record import Event
@@ -43,6 +41,8 @@ from rollback.targets.stack.events import (
     StackResource,
     StackRestored,
 )
+from rollback.util.errors import RollbackError
+from rollback.util.process_identity import Process, here
 
 _NEVER_REACHED = "expected resource operations for"
 _MOVED = {CREATE: "created", UPDATE: "updated", REPLACE: "replaced", DELETE: "deleted", SAME: "unprotected"}

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rollback.core.errors import Code, UsageError
-from rollback.integrations.git import Commit
-from rollback.integrations.pulumi import checkpoint
-from rollback.integrations.pulumi.checkpoint import Deployment
-from rollback.integrations.pulumi.engine import Engine
-from rollback.integrations.pulumi.virtualenv import local_packages
-from rollback.integrations.pulumi.workspace import Where, project_at, project_today
+from rollback.engines.git import Commit
+from rollback.engines.pulumi import checkpoint
+from rollback.engines.pulumi.checkpoint import Deployment
+from rollback.engines.pulumi.engine import Engine
+from rollback.engines.pulumi.virtualenv import local_packages
+from rollback.engines.pulumi.workspace import Where, project_at, project_today
+from rollback.util.errors import Code, UsageError
 
 _TYPE = "pulumi:providers:"
 _SHORT, _SHOWN = 12, 5

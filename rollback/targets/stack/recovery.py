@@ -16,24 +16,24 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from rollback.core.errors import Code, Refused, RollbackError
-from rollback.core.extras import extra
-from rollback.core.process_identity import Process
-from rollback.integrations.pulumi import checkpoint
-from rollback.integrations.pulumi.backend import BackendLock
-from rollback.integrations.pulumi.checkpoint import Deployment
-from rollback.integrations.pulumi.engine import failed
-from rollback.integrations.pulumi.physical_ids import physical_id
-from rollback.integrations.pulumi.workspace import Workspace
+from rollback.engines.pulumi import checkpoint
+from rollback.engines.pulumi.backend import BackendLock
+from rollback.engines.pulumi.checkpoint import Deployment
+from rollback.engines.pulumi.engine import failed
+from rollback.engines.pulumi.physical_ids import physical_id
+from rollback.engines.pulumi.workspace import Workspace
 from rollback.targets.base import Journal
 from rollback.targets.proof_of_death import proof
 from rollback.targets.stack import progress as stack_progress
 from rollback.targets.stack.events import EngineUnlocked, StackAdopted, StackRenamed
 from rollback.targets.stack.planner import StackReader
 from rollback.targets.stack.progress import UpdateProgress
+from rollback.util.errors import Code, Refused, RollbackError
+from rollback.util.extras import extra
+from rollback.util.process_identity import Process
 
 with extra("pulumi"):
-    from rollback.integrations.gated.pulumi_command import QuietStack
+    from rollback.engines.gated.pulumi_command import QuietStack
 
 _GRACE = 60.0
 _POLL = 0.1

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rollback.integrations.pulumi.checkpoint import Deployment
-from rollback.integrations.pulumi.workspace import Workspace
+from rollback.engines.pulumi.checkpoint import Deployment
+from rollback.engines.pulumi.workspace import Workspace
 from rollback.ledger import lease
 from rollback.model import resource_changes
 from rollback.model.deployed import UNKNOWN, Deployed

@@ -11,7 +11,6 @@ from typing import Any
 from rollback.aws import assume_role
 from rollback.aws.assume_role import Clients
 from rollback.config.naming import RESTORE
-from rollback.core.errors import RollbackError
 from rollback.ledger.lease import LeaseLost
 from rollback.model.deployed import Deployed
 from rollback.model.events import Reverting, has
@@ -22,6 +21,7 @@ from rollback.targets.base import Context, Journal, Outcome
 from rollback.targets.progress import counts
 from rollback.targets.table import steps
 from rollback.targets.table.steps import Doing, Tables, TableStep
+from rollback.util.errors import RollbackError
 
 
 class TableTarget:

@@ -22,9 +22,9 @@ from typing import IO, Any
 
 from rollback.aws.account import explained
 from rollback.aws.rate_limit import Budget
-from rollback.core.errors import Code, RollbackError
 from rollback.targets.table import attribute_json
 from rollback.targets.table.attribute_json import Item
+from rollback.util.errors import Code, RollbackError
 
 ONLY_LIVE, ONLY_RESTORED, DIFFERENT, EXPIRED = "only_live", "only_restored", "different", "expired"
 # Twice this many files stay below the limit of 256 open files that some systems have.

@@ -18,7 +18,6 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained
 from rollback.aws.rate_limit import Budget
-from rollback.core.thread_pool import workers
 from rollback.model.events import happened
 from rollback.model.record import Event
 from rollback.targets.table import attribute_json
@@ -26,6 +25,7 @@ from rollback.targets.table.attribute_json import Item
 from rollback.targets.table.comparison import ONLY_LIVE, ItemDifference
 from rollback.targets.table.events import Wrote
 from rollback.targets.table.loss_report import parsed
+from rollback.util.thread_pool import workers
 
 WRITTEN, ALREADY, LEFT = "written", "already", "left"
 WANTED, CHANGED, UNDONE = "wanted", "changed", "undone"

@@ -19,7 +19,6 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained
 from rollback.aws.rate_limit import Budget
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.events import has
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
@@ -45,6 +44,12 @@ from rollback.targets.table.events import CutoverUndone, Pointed, Pointing, Writ
 from rollback.targets.table.loss_report import LossReport
 from rollback.targets.table.restore_time import HOW
 from rollback.targets.table.steps import Compared, TableStep, until
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
 
 COPY_BACK, PARAMETER = "copy-back", "parameter"
 _BACKUP, _WRITE, _POINT, _COMPARE = "back up", "write into", "point", "compare"

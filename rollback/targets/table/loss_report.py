@@ -19,9 +19,9 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained
-from rollback.core.errors import Code, RollbackError
 from rollback.targets.table import attribute_json
 from rollback.targets.table.comparison import ItemDifference
+from rollback.util.errors import Code, RollbackError
 
 # How many keys of each kind are in the summary.
 FIRST = 20

@@ -19,8 +19,6 @@ from botocore.exceptions import ClientError
 
 from rollback.aws import point_in_time
 from rollback.aws.account import code, explained
-from rollback.core.errors import Code, RollbackError, UsageError
-from rollback.core.times import shown_time
 from rollback.model.events import has
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
@@ -35,6 +33,8 @@ from rollback.targets.table.events import Restored, RestoreUndone, Restoring
 from rollback.targets.table.restore_time import RELEASE, RESTORED
 from rollback.targets.table.steps import TableStep, Unheld, Waiting, until
 from rollback.targets.table.table_settings import OWNER_TAG
+from rollback.util.errors import Code, RollbackError, UsageError
+from rollback.util.times import shown_time
 
 _RESTORE, _SETTINGS, _COMPARE = "restore", "equip", "compare"
 _EXISTS = ("TableAlreadyExistsException", "ResourceInUseException")

@@ -7,9 +7,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from rollback.aws.point_in_time import Window
-from rollback.core.errors import Code, UsageError
-from rollback.core.times import ago, shown_time
 from rollback.model.plan import Refusal
+from rollback.util.errors import Code, UsageError
+from rollback.util.times import ago, shown_time
 
 RELEASE, RESTORED = "release:", "restored:"
 HOW = (

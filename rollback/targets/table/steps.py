@@ -15,7 +15,6 @@ from rollback.aws.account import code, explained, was_refused
 from rollback.aws.assume_role import Clients
 from rollback.aws.rate_limit import Budget
 from rollback.config.settings import Settings
-from rollback.core.errors import Code, RollbackError, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.model.events import failed_subjects, happened, has, typed
 from rollback.model.plan import Plan
@@ -31,6 +30,7 @@ from rollback.targets.table.comparison import (
 )
 from rollback.targets.table.events import CutoverUndone, RestoreUndone, StepDone
 from rollback.targets.table.loss_report import LossReport, Reports
+from rollback.util.errors import Code, RollbackError, UsageError
 
 # Seconds between two checks of a service operation: short at first, then longer.
 _FIRST_LOOKS, _LOOK = (1, 1, 2, 3), 5

@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError
 
 from rollback.aws import point_in_time
 from rollback.aws.account import code, explained
-from rollback.core.errors import Code, RollbackError
 from rollback.targets.base import Journal
 from rollback.targets.table.steps import described, time_to_live, until
+from rollback.util.errors import Code, RollbackError
 
 # The tag that marks a restored table as a record's.
 OWNER_TAG = "rollback-id"

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback.core.errors import Code, Refused
-from rollback.core.process_identity import Process
-from rollback.integrations import ci
-from rollback.integrations.terraform import Diagnostic, Line
+from rollback.engines import ci
+from rollback.engines.terraform import Diagnostic, Line
 from rollback.ledger.lease import TERRAFORM as DOMAIN
 from rollback.model.events import happened, typed
 from rollback.model.plan import Plan
@@ -33,6 +31,8 @@ from rollback.targets.terraform.events import (
 from rollback.targets.terraform.plan_json import CHANGED
 from rollback.targets.terraform.state_bucket import StateBucket, StateLock, position
 from rollback.targets.terraform.workspace import Work
+from rollback.util.errors import Code, Refused
+from rollback.util.process_identity import Process
 
 _WROTE: Mapping[str, type[TerraformChanged | TerraformPutBack]] = {
     one.kind: one for one in (TerraformChanged, TerraformPutBack)

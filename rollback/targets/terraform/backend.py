@@ -15,10 +15,10 @@ from typing import Any
 
 from rollback.config.sections import Terraform
 from rollback.config.settings import Settings
-from rollback.core.errors import Code, Refused, UsageError
-from rollback.integrations import git, hcl
-from rollback.integrations.hcl import UnreadableHcl
+from rollback.engines import git, hcl
+from rollback.engines.hcl import UnreadableHcl
 from rollback.model.deployed import UNKNOWN, Deployed
+from rollback.util.errors import Code, Refused, UsageError
 
 TYPE = "s3"
 _DEFAULT = "default"

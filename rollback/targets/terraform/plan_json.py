@@ -12,8 +12,6 @@ import hmac
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from rollback.core.canonical import canonical
-from rollback.core.errors import Code, RollbackError
 from rollback.model import resource_changes
 from rollback.model.events import failed_subjects, happened, has, typed
 from rollback.model.plan import Plan
@@ -27,6 +25,8 @@ from rollback.targets.terraform.events import (
     TerraformPutBack,
     TerraformReverted,
 )
+from rollback.util.canonical import canonical
+from rollback.util.errors import Code, RollbackError
 
 # The step for changes of the state only: outputs, moved addresses, imports.
 STATE = "state"

@@ -9,8 +9,8 @@ from functools import partial
 
 from rollback.aws.account import Account, explained
 from rollback.config.naming import is_like
-from rollback.core.errors import RollbackError
 from rollback.model.record import Check
+from rollback.util.errors import RollbackError
 
 
 def checks(account: Account) -> list[Check]:

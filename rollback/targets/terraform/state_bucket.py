@@ -13,10 +13,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import Account, code, explained
-from rollback.core.errors import Code, Refused, UsageError
 from rollback.model.plan import Plan
 from rollback.model.resource_changes import ResourceChange
 from rollback.targets.terraform.backend import Backend
+from rollback.util.errors import Code, Refused, UsageError
 
 # The facts of `position`, which identify a state.
 POSITION = ("serial", "lineage")

@@ -15,9 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.integrations import git, terraform
-from rollback.integrations.terraform import Tool, ToolFailed
+from rollback.engines import git, terraform
+from rollback.engines.terraform import Tool, ToolFailed
 from rollback.ledger.lease import TERRAFORM as DOMAIN
 from rollback.model import floors, resource_changes
 from rollback.model.deployed import UNKNOWN, Deployed, known
@@ -36,6 +35,12 @@ from rollback.targets.terraform.plan_json import CHANGED, REVERTED
 from rollback.targets.terraform.post_checks import checks
 from rollback.targets.terraform.state_bucket import LOCK_FILE, PLAN, POSITION, StateBucket, position
 from rollback.targets.terraform.workspace import Work
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
 
 # How many entries back waiting records are searched for.
 _RECENT = 50

@@ -24,13 +24,24 @@ from pathlib import Path
 from typing import Any
 
 from rollback.config.settings import Settings
-from rollback.core import locked_tempdir
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.core.process_identity import Process
-from rollback.integrations import git, terraform
-from rollback.integrations.terraform import Diagnostic, Done, Line, Tool, ToolFailed
+from rollback.engines import git, terraform
+from rollback.engines.terraform import (
+    Diagnostic,
+    Done,
+    Line,
+    Tool,
+    ToolFailed,
+)
 from rollback.targets.terraform.backend import Backend, below, configured
 from rollback.targets.terraform.state_bucket import LOCK_FILE, PLAN
+from rollback.util import locked_tempdir
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
+from rollback.util.process_identity import Process
 
 # Stored records contain this name: do not change it.
 _PREFIX = "access-rollback-terraform-"

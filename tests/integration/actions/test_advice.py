@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from rollback.actions import report_data
-from rollback.actions.record_details import details
-from rollback.actions.situation import compared, of, without
-from rollback.actions.status import overview
 from rollback.ledger.store import Unanswered
 from rollback.model.request import AliasesRequest
+from rollback.queries import report_data
+from rollback.queries.record_details import details
+from rollback.queries.situation import compared, of, without
+from rollback.queries.status import overview
+from rollback.reports import page, summary
 from rollback.views.documents import details_document, overview_document
-from rollback.views.report import page, summary
 from tests.doubles.functions import no_answer
 from tests.doubles.world import ALICE, BOB, TABLE, World, approved_by, texts
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.audit import audit
-from rollback.core.canonical import digest
-from rollback.core.errors import Code, RollbackError
 from rollback.model.events import Approved, stored
 from rollback.model.plan import to_chunks
 from rollback.model.record import Entered, Status, event_hash
 from rollback.model.request import AliasesRequest
+from rollback.queries.audit import audit
+from rollback.util.canonical import digest
+from rollback.util.errors import Code, RollbackError
 from tests.doubles.world import ALICE, BOB, Quiet, World, approved_by, previewed
 
 

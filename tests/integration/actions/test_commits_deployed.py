@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from rollback.actions.quarantine import quarantine
-from rollback.actions.record_release import Commits, record
-from rollback.core.errors import Code, Refused
+from rollback.lifecycle.quarantine import quarantine
 from rollback.model.release import TERRAFORM, Entry, Quarantine, Timeline, label, previous_position
 from rollback.model.request import AliasesRequest
+from rollback.releases.record_release import Commits, record
+from rollback.util.errors import Code, Refused
 from tests.coded import coded
 from tests.doubles.world import DAN, SHA, Quiet, World
 

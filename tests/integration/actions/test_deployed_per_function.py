@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rollback.actions.as_recorded import check
-from rollback.actions.quarantine import lift, quarantine
-from rollback.actions.report_data import gather
-from rollback.actions.status import apart, overview
-from rollback.api.releases import listed
-from rollback.core.canonical import plain
+from rollback.lifecycle.quarantine import lift, quarantine
 from rollback.model.record import Status
+from rollback.queries.as_recorded import check
+from rollback.queries.report_data import gather
+from rollback.queries.status import apart, overview
+from rollback.releases.api import listed
+from rollback.reports.page import page
+from rollback.util.canonical import plain
 from rollback.views.records import overview_view
-from rollback.views.report.page import page
 from tests.doubles.world import DAN, TABLE, World, settings
 from tests.recorded.stage import recorded
 

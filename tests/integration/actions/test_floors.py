@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from rollback.actions.audit import audit
-from rollback.actions.quarantine import quarantine
-from rollback.actions.status import overview
-from rollback.core.errors import Code, Refused, UsageError
+from rollback.lifecycle.quarantine import quarantine
 from rollback.model.record import Status
 from rollback.model.situation import State
+from rollback.queries.audit import audit
+from rollback.queries.status import overview
+from rollback.util.errors import Code, Refused, UsageError
 from tests.doubles.world import ALICE, BOB, DAN, Quiet, World, settings, texts
 
 

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from rollback.actions import as_recorded
-from rollback.actions.audit import audit
-from rollback.actions.freeze import freeze, unfreeze
-from rollback.actions.quarantine import lift, quarantine
-from rollback.actions.repair_ledger import mend
-from rollback.actions.status import overview
-from rollback.core.errors import Code, RollbackError
+from rollback.emergency.repair_ledger import mend
+from rollback.lifecycle.freeze import freeze, unfreeze
+from rollback.lifecycle.quarantine import lift, quarantine
 from rollback.model.record import DeployedVersion, Status
 from rollback.model.release import manifest_hash
 from rollback.model.situation import State
+from rollback.queries import as_recorded
+from rollback.queries.audit import audit
+from rollback.queries.status import overview
+from rollback.util.errors import Code, RollbackError
 from tests.command_lines import parsed
 from tests.doubles.world import ALICE, DAN, TABLE, Quiet, World, create_table
 

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 
 import pytest
 
-from rollback.actions.freeze import freeze, frozen, respected, unfreeze
-from rollback.actions.quarantine import lift
-from rollback.actions.run import Finished
-from rollback.actions.status import overview
-from rollback.core.errors import Code, Refused
 from rollback.ledger.store import Write
+from rollback.lifecycle.freeze import (
+    freeze,
+    frozen,
+    respected,
+    unfreeze,
+)
+from rollback.lifecycle.quarantine import lift
+from rollback.lifecycle.run import Finished
 from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.release import Freeze
 from rollback.model.request import AliasesRequest
+from rollback.queries.status import overview
+from rollback.util.errors import Code, Refused
 from tests.coded import coded
 from tests.doubles.functions import nothing
 from tests.doubles.world import ALICE, DAN, TABLE, World

@@ -15,17 +15,17 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from rollback.actions import guard
-from rollback.actions.audit import audit
-from rollback.actions.freeze import freeze
-from rollback.actions.guard import Answer, Answering, declined
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.quarantine import lift, quarantine
-from rollback.actions.record_release import Commits, record
-from rollback.core.errors import Code, Refused, RollbackError
+from rollback.guard import reaction as guard
+from rollback.guard.reaction import Answer, Answering, declined
+from rollback.lifecycle.freeze import freeze
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.quarantine import lift, quarantine
 from rollback.model.automatic import Why
 from rollback.model.identity import Actor
 from rollback.model.record import Record, Status
+from rollback.queries.audit import audit
+from rollback.releases.record_release import Commits, record
+from rollback.util.errors import Code, Refused, RollbackError
 from tests.coded import coded
 from tests.doubles.clock import BEGAN
 from tests.doubles.dying import Killed, Life

@@ -9,18 +9,23 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.as_recorded import check
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.quarantine import covering, lift, quarantine
-from rollback.actions.record_release import Commits, record
-from rollback.actions.run import new_record
 from rollback.config.naming import SESSION_HOURS
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.quarantine import covering, lift, quarantine
+from rollback.lifecycle.run import new_record
 from rollback.model.record import Status, chain_break, plain_record
 from rollback.model.release import Release
 from rollback.model.request import AliasesRequest
+from rollback.queries.as_recorded import check
+from rollback.releases.record_release import Commits, record
 from rollback.targets.aliases.recorded import recorded
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
 from tests.coded import coded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.run import Finished
-from rollback.core.errors import RollbackError
 from rollback.ledger.lease import ALIASES
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.run import Finished
 from rollback.model.identity import Actor
 from rollback.model.record import UNFINISHED, Record, Status, chain_break
 from rollback.model.request import AliasesRequest
+from rollback.util.errors import RollbackError
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import nothing
 from tests.doubles.world import ALICE, BOB, TABLE, World, settings, texts

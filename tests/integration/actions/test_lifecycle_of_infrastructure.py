@@ -11,19 +11,19 @@ import pytest
 from rich.console import Console
 
 from rollback import targets
-from rollback.actions.history import _record
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.quarantine import covering, lift
-from rollback.actions.record_release import Commits, record
-from rollback.actions.run import Finished
-from rollback.actions.status import overview
-from rollback.core.canonical import digest, plain
-from rollback.core.errors import Code, Refused, UsageError
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.quarantine import covering, lift
+from rollback.lifecycle.run import Finished
 from rollback.model.record import Status, chain_break, record_hash
 from rollback.model.release import STACK, TERRAFORM
 from rollback.model.request import StoredRequest, read
 from rollback.model.situation import RecordSeen
+from rollback.queries.history import _record
+from rollback.queries.status import overview
+from rollback.releases.record_release import Commits, record
 from rollback.targets.base import Context, Failure, Target
+from rollback.util.canonical import digest, plain
+from rollback.util.errors import Code, Refused, UsageError
 from rollback.views.plan import plan_view
 from rollback.views.records import record_view
 from tests.coded import coded

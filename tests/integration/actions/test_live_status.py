@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.freeze import freeze
-from rollback.actions.live_status import LiveStatus, Watched
+from rollback.lifecycle.freeze import freeze
 from rollback.model.request import AliasesRequest
+from rollback.queries.live_status import LiveStatus, Watched
 from rollback.views.live_status import change_line, changes
 from rollback.views.terminal import Terminal
 from tests import outputs

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.freeze import freeze, unfreeze
-from rollback.actions.quarantine import lift, manual_entry, quarantine
-from rollback.actions.status import overview
-from rollback.core.errors import Code, RollbackError
+from rollback.lifecycle.freeze import freeze, unfreeze
+from rollback.lifecycle.quarantine import lift, manual_entry, quarantine
 from rollback.model.record import Status
 from rollback.model.release import Quarantine
+from rollback.queries.status import overview
+from rollback.util.errors import Code, RollbackError
 from tests.doubles.functions import nothing
 from tests.doubles.world import ALICE, DAN, TABLE, World
 

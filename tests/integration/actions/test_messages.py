@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.quarantine import why
-from rollback.actions.record_details import RecordDetails, details
-from rollback.core.errors import Code, Refused
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.quarantine import why
 from rollback.model.messages import several
 from rollback.model.record import Status
 from rollback.model.release import previous
+from rollback.queries.record_details import RecordDetails, details
 from rollback.targets.base import Failure
+from rollback.util.errors import Code, Refused
 from rollback.views.documents import details_document
 from rollback.views.records import opened_view
 from tests.coded import coded

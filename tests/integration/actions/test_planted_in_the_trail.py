@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from rollback.actions.as_recorded import check
-from rollback.actions.audit import Audited, audit
-from rollback.actions.emergency.run import Emergency
-from rollback.actions.history import past
-from rollback.actions.repair_ledger import mend
-from rollback.actions.status import overview
-from rollback.core.errors import Code, Refused
+from rollback.emergency.repair_ledger import mend
+from rollback.emergency.run import Emergency
 from rollback.ledger.audit_bucket import number
 from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.request import AliasesRequest
+from rollback.queries.as_recorded import check
+from rollback.queries.audit import Audited, audit
+from rollback.queries.history import past
+from rollback.queries.status import overview
+from rollback.util.errors import Code, Refused
 from tests.doubles.world import DAN, TABLE, Quiet, World
 
 OLGA = Actor(role="acme-dev-break-glass-role", person="olga")

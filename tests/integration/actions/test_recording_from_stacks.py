@@ -10,8 +10,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from rollback.actions.record_release import Commits, Recorded, record
-from rollback.core.errors import Code, Refused, RollbackError
+from rollback.releases.record_release import Commits, Recorded, record
+from rollback.util.errors import Code, Refused, RollbackError
 from tests.coded import coded
 from tests.doubles.functions import client_error
 from tests.doubles.world import DAN, SHA, Quiet, World, create_table, settings

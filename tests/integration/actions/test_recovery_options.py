@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from rollback.actions.quarantine import manual_entry, quarantine
-from rollback.actions.record_release import Commits, record
-from rollback.actions.recovery_options import moving
-from rollback.actions.status import overview
 from rollback.config.sections import Pace
+from rollback.lifecycle.quarantine import manual_entry, quarantine
 from rollback.model.identity import Actor
 from rollback.model.release import STACK, Quarantine
+from rollback.queries.recovery_options import moving
+from rollback.queries.status import overview
+from rollback.releases.record_release import Commits, record
 from rollback.views.records import overview_view
 from tests.doubles.world import ALICE, DAN, SHA, Quiet, World, settings
 

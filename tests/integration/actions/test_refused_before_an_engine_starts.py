@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from rollback.actions.freeze import freeze
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.quarantine import manual_entry
-from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import STACK as STACK_LEASE
+from rollback.lifecycle.freeze import freeze
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.quarantine import manual_entry
 from rollback.model.release import STACK, Quarantine
 from rollback.model.request import StackRequest
+from rollback.util.errors import Code, RollbackError
 from tests.coded import coded
 from tests.doubles.world import ALICE, BOB, DAN, Quiet, World, texts
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rollback.actions.record_release import Commits, record
-from rollback.actions.release_diff import difference
-from rollback.core.errors import Code, Refused, UsageError
-from rollback.model.release_diff import Difference
+from rollback.releases.compare import difference
+from rollback.releases.differences import Difference
+from rollback.releases.record_release import Commits, record
+from rollback.releases.view import document
+from rollback.util.errors import Code, Refused, UsageError
 from rollback.views.json_output import commands
-from rollback.views.release_diff import document
 from tests.coded import coded
 from tests.doubles.world import DAN, SHA, Quiet, World
 

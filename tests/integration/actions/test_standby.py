@@ -11,21 +11,26 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from rollback.actions import standby
-from rollback.actions.audit import audit
-from rollback.actions.freeze import freeze, unfreeze
-from rollback.actions.history import past
-from rollback.actions.quarantine import quarantine
-from rollback.actions.status import overview
-from rollback.cli.commands import release
-from rollback.core.errors import AwaitingApproval, Code, Refused, UsageError
-from rollback.core.times import shown_time
 from rollback.ledger.lease import LeaseHeld
+from rollback.lifecycle import standby
+from rollback.lifecycle.freeze import freeze, unfreeze
+from rollback.lifecycle.quarantine import quarantine
 from rollback.model.advice import once_approved
 from rollback.model.identity import Actor
 from rollback.model.record import Record, Status
 from rollback.model.request import AliasesRequest
 from rollback.model.situation import RecordSeen, State
+from rollback.queries.audit import audit
+from rollback.queries.history import past
+from rollback.queries.status import overview
+from rollback.releases import verbs as release
+from rollback.util.errors import (
+    AwaitingApproval,
+    Code,
+    Refused,
+    UsageError,
+)
+from rollback.util.times import shown_time
 from rollback.views.records import record_view
 from tests.coded import coded
 from tests.doubles.world import ALICE, BOB, DAN, Quiet, World, settings, texts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from rollback.actions.status import Overview, overview
+from rollback.queries.status import Overview, overview
 from rollback.views.documents import overview_document
 from tests.doubles.world import World
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import pytest
 from rich.console import Console
 
-from rollback.actions.status import Overview, overview
 from rollback.model.request import AliasesRequest, FullRequest
+from rollback.queries.status import Overview, overview
 from rollback.views.records import overview_view
 from tests.doubles.world import World
 

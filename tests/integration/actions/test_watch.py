@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from rollback.actions import automatic
-from rollback.actions.watch import watch
-from rollback.core.deadline import Deadline
-from rollback.core.errors import (
+from rollback.model.automatic import Nothing, Why
+from rollback.model.record import Status
+from rollback.queries import automatic
+from rollback.queries.watch import watch
+from rollback.util.deadline import Deadline
+from rollback.util.errors import (
     Code,
     Refused,
     Reverted,
@@ -20,8 +22,6 @@ from rollback.core.errors import (
     UsageError,
     VerificationFailed,
 )
-from rollback.model.automatic import Nothing, Why
-from rollback.model.record import Status
 from tests.coded import coded
 from tests.doubles.clock import BEGAN
 from tests.doubles.functions import client_error

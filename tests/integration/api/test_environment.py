@@ -23,11 +23,11 @@ from rollback import (
     VerificationFailed,
 )
 from rollback.api.events import Event, PlanMade, WorkBegan, WorkEnded, WorkProgressed
-from rollback.core.errors import Cancelled
 from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.release import Freeze
 from rollback.model.request import PruneRequest
+from rollback.util.errors import Cancelled
 from tests.coded import coded
 from tests.doubles.instead import Instead
 from tests.doubles.world import ALICE, BOB, World, approved_by, texts

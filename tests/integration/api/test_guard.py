@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from rollback import Code, Environment, Refused, RollbackError
-from rollback.api import guard, guard_function
-from rollback.core.canonical import plain
+from rollback.guard import api as guard
+from rollback.guard import function as guard_function
 from rollback.model.guarding import other_runtime
 from rollback.model.identity import Actor
+from rollback.util.canonical import plain
 from tests.coded import coded
 from tests.doubles.clock import BEGAN
 from tests.doubles.functions import client_error

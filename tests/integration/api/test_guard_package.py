@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 import rollback
-from rollback.api import guard, guard_function
-from rollback.api.guard_package import SERVICES
-from rollback.core.errors import Code, Refused, UsageError
+from rollback.guard import api as guard
+from rollback.guard import function as guard_function
+from rollback.guard.package import SERVICES
 from rollback.model.guarding import other_runtime, runtimes
+from rollback.util.errors import Code, Refused, UsageError
 from tests import prepared
 from tests.coded import coded
 from tests.doubles.world import texts
@@ -67,7 +68,7 @@ def test_all_that_the_function_imports_is_in_it_and_nothing_of_the_command_line(
     program = f"""
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
-import rollback.api.guard_function as f, boto3, slack_sdk, json
+import rollback.guard.function as f, boto3, slack_sdk, json
 for name in ("lambda", "dynamodb", "cloudwatch", "scheduler", "sns", "ssm", "s3", "sts"):
     boto3.client(name, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
 print(json.dumps([f.__file__, str(f.packed(__import__("pathlib").Path({str(tmp_path)!r}), "main", "Pulumi.yaml"))[:1]]))
@@ -77,7 +78,7 @@ print(json.dumps([f.__file__, str(f.packed(__import__("pathlib").Path({str(tmp_p
     )
 
     assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout) == [str(tmp_path / "rollback/api/guard_function.py"), "{"]
+    assert json.loads(ran.stdout) == [str(tmp_path / "rollback/guard/function.py"), "{"]
     assert not [name for name in names if name.startswith(("rollback/cli/", "rollback/views/", "typer"))]
     assert package.stat().st_size < 20e6
 
@@ -95,7 +96,7 @@ def test_it_is_built_for_the_runtime_of_the_settings_and_says_in_another_what_is
         names = archive.namelist()
     ran = subprocess.run(
         [sys.executable, "-I", "-S", "-c",
-         f"import sys; sys.path.insert(0, {str(tmp_path / 'code')!r}); import rollback.api.guard_function"],
+         f"import sys; sys.path.insert(0, {str(tmp_path / 'code')!r}); import rollback.guard.function"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 

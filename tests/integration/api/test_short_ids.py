@@ -11,8 +11,8 @@ import pytest
 from ulid import ULID
 
 from rollback import Code, Environment, Refused, UsageError
-from rollback.actions.context import Session
 from rollback.api.events import Event, Notice
+from rollback.lifecycle.context import Session
 from rollback.model.identity import Actor
 from rollback.model.request import CutoverRequest, TableRequest
 from tests.coded import coded

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from rollback import Code, Environment, RollbackError
-from rollback.core.deadline import Deadline
-from rollback.core.errors import AwaitingApproval
 from rollback.model.record import Status
 from rollback.model.request import AliasesRequest
+from rollback.util.deadline import Deadline
+from rollback.util.errors import AwaitingApproval
 from tests.coded import coded
 from tests.doubles.instead import Instead
 from tests.doubles.world import BOB, World, approved_by, settings

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollback.aws.account import explained, was_refused
-from rollback.core.errors import RollbackError
+from rollback.util.errors import RollbackError
 from tests.doubles.world import TABLE
 from tests.integration.services_under_test import ABSENT, ACCOUNT, ALIAS, BUCKET, Side, emulated, modelled
 from tests.simulation.aws.answers import Unmodelled

@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from rollback.actions import guard
-from rollback.actions.guard import Answering
-from rollback.actions.lifecycle import Lifecycle
-from rollback.core.errors import Code, Refused, RollbackError
-from rollback.drill.cli_driver import CliDriver, CommandOutcome
-from rollback.drill.roles import Roles
-from rollback.drill.scenario import DrillContext
-from rollback.drill.scenarios.automatic import AutomaticScenario
+from rollback.guard import reaction as guard
+from rollback.guard.reaction import Answering
+from rollback.lifecycle.lifecycle import Lifecycle
 from rollback.model.drill import AUTOMATIC, FAILING, Drill
 from rollback.model.identity import Actor
 from rollback.model.record import Status
+from rollback.rehearsal.cli_driver import CliDriver, CommandOutcome
+from rollback.rehearsal.roles import Roles
+from rollback.rehearsal.scenario import DrillContext
+from rollback.rehearsal.scenarios.automatic import AutomaticScenario
+from rollback.util.errors import Code, Refused, RollbackError
 from tests.coded import coded
 from tests.doubles.clock import BEGAN
 from tests.doubles.world import ALICE, DAN, Quiet, World, settings

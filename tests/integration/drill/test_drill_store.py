@@ -16,19 +16,26 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 from rich.console import Console
 
-from rollback.actions import audit, context, drill_store
-from rollback.actions.history import past
-from rollback.actions.quarantine import quarantine
-from rollback.actions.status import overview
 from rollback.cli.app import app
-from rollback.core.errors import Code, Refused, RollbackError, StoppedAtOnce, UsageError
-from rollback.drill import runner
-from rollback.drill.roles import Roles
-from rollback.drill.runner import DrillRequest, DrillRunner, refuse_unhealthy
 from rollback.ledger.drill_integrity import drill_findings
+from rollback.lifecycle import context, drill_store
+from rollback.lifecycle.quarantine import quarantine
 from rollback.model.drill import BEGUN, CODE, Drill
 from rollback.model.identity import Actor
 from rollback.model.situation import State
+from rollback.queries import audit
+from rollback.queries.history import past
+from rollback.queries.status import overview
+from rollback.rehearsal import runner
+from rollback.rehearsal.roles import Roles
+from rollback.rehearsal.runner import DrillRequest, DrillRunner, refuse_unhealthy
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    StoppedAtOnce,
+    UsageError,
+)
 from rollback.views.documents import overview_document
 from rollback.views.records import overview_view
 from tests.coded import coded

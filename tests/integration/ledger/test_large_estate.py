@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from bench.account import generated
-from rollback.actions.history import past
 from rollback.ledger.schema import record_item
 from rollback.ledger.store import Write
 from rollback.model.alias_moves import Move
 from rollback.model.plan import from_chunks, to_chunks
 from rollback.model.record import Status
 from rollback.model.request import AliasesRequest
+from rollback.queries.history import past
 from rollback.targets.aliases.recorded import recorded
 from tests.doubles.world import World, create_table, previewed, settings
 from tests.integration.conftest import OneByOne

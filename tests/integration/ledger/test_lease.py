@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from rollback.core.clocks import in_a_thread
-from rollback.core.errors import Code, RollbackError
 from rollback.ledger.lease import ALIASES, Lease, LeaseHeld, LeaseLost
 from rollback.ledger.store import Conflict, Write
+from rollback.util.clocks import in_a_thread
+from rollback.util.errors import Code, RollbackError
 from tests.coded import coded
 from tests.doubles.world import ALICE, DAN, World
 

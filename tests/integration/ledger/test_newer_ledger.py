@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from rollback import __version__
-from rollback.actions.audit import audit
-from rollback.actions.drill_store import drills
-from rollback.actions.emergency import journal
-from rollback.actions.emergency.run import Emergency
-from rollback.actions.freeze import freeze, respected, unfreeze
-from rollback.actions.quarantine import lift, quarantine
-from rollback.actions.status import overview
-from rollback.core.errors import Code, RollbackError
-from rollback.core.version import UPGRADE
+from rollback.emergency import journal
+from rollback.emergency.run import Emergency
 from rollback.ledger.health import LedgerWatch
 from rollback.ledger.schema import REQUIREMENT, Newer
+from rollback.lifecycle.drill_store import drills
+from rollback.lifecycle.freeze import freeze, respected, unfreeze
+from rollback.lifecycle.quarantine import lift, quarantine
 from rollback.model.record import SCHEMA
 from rollback.model.request import AliasesRequest, PruneRequest
+from rollback.queries.audit import audit
+from rollback.queries.status import overview
+from rollback.util.errors import Code, RollbackError
+from rollback.util.version import UPGRADE
 from tests.doubles.world import ALICE, TABLE, Quiet, World, previewed
 from tests.integration.conftest import OneByOne
 

@@ -10,14 +10,19 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from rollback.core.canonical import canonical
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.ledger.store import ABSENT, Conflict, Write
 from rollback.model.alias_moves import Move
 from rollback.model.plan import Plan
 from rollback.model.record import Approval, DeployedVersion, Entered, Record, Status, chain_break
 from rollback.model.release import Entry, Quarantine, Release, entry_hash, manifest_hash
+from rollback.util.canonical import canonical
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
 from tests.coded import coded
 from tests.doubles.instead import Instead
 from tests.doubles.records import a_plan, a_record

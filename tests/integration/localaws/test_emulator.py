@@ -26,7 +26,7 @@ from localaws.emulator.server import Emulator
 from localaws.paths import ROOT
 from rollback.config.naming import APPROVER, DEPLOYER, GITHUB_OIDC_HOST, ROLLBACK, arn
 from rollback.config.settings import Settings, load
-from rollback.core.process_identity import alive
+from rollback.util.process_identity import alive
 
 TABLE = "ledger"
 

@@ -16,7 +16,7 @@ from localaws import processes, shell
 from localaws.paths import ROOT
 from localaws.toolchain import build
 from rollback.config.settings import load
-from rollback.core.process_identity import began
+from rollback.util.process_identity import began
 from tests.prepared import engine
 
 pytestmark = pytest.mark.skipif(

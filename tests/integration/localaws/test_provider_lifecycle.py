@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from localaws.emulator import server
 from localaws.toolchain.build import ensure_plugins
 from localaws.toolchain.tools import ENGINE
-from rollback.core.process_identity import began
+from rollback.util.process_identity import began
 from tests.integration.provider_stack import Stack
 from tests.prepared import prepared
 

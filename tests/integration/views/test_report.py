@@ -18,10 +18,10 @@ from playwright.sync_api import Browser, sync_playwright
 
 from bench import browsing
 from localaws.toolchain.tools import CHROMIUM
-from rollback.actions.history import past
-from rollback.actions.report_data import DETAILED, gather
 from rollback.model.request import AliasesRequest
-from rollback.views.report import ReportData, page, summary
+from rollback.queries.history import past
+from rollback.queries.report_data import DETAILED, gather
+from rollback.reports import ReportData, page, summary
 from tests.doubles.world import World, create_table, settings, texts
 from tests.prepared import prepared
 

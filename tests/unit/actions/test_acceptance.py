@@ -10,15 +10,25 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from rollback.actions.acceptance import names, removal
-from rollback.actions.acceptance.fact import Fact, Finding, Outcome, Report
-from rollback.actions.acceptance.names import Kind, Resource, SandboxNames
-from rollback.actions.acceptance.run import FACTS, found, idle_version, judged
-from rollback.actions.acceptance.sandbox import Left
 from rollback.config.settings import Settings
-from rollback.core.clocks import Clocks
-from rollback.core.errors import Code, RollbackError, UsageError
-from rollback.views import acceptance as views
+from rollback.rehearsal.acceptance import names, removal
+from rollback.rehearsal.acceptance import view as views
+from rollback.rehearsal.acceptance.fact import (
+    Fact,
+    Finding,
+    Outcome,
+    Report,
+)
+from rollback.rehearsal.acceptance.names import Kind, Resource, SandboxNames
+from rollback.rehearsal.acceptance.run import (
+    FACTS,
+    found,
+    idle_version,
+    judged,
+)
+from rollback.rehearsal.acceptance.sandbox import Left
+from rollback.util.clocks import Clocks
+from rollback.util.errors import Code, RollbackError, UsageError
 from tests.doubles.world import settings
 
 LONGEST = "a" * 20

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from rollback.actions import approval
 from rollback.config.settings import Settings, load
-from rollback.core.errors import Code, Refused
+from rollback.lifecycle import approval
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
 from rollback.model.record import WAITING, Record, Status
+from rollback.util.errors import Code, Refused
 from tests.coded import coded
 from tests.doubles.records import a_record
 from tests.doubles.world import ALICE, BOB, settings, texts

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from rollback.actions.catalogue.files import FOLDER, File, changes, choose_folder, write
-from rollback.core.errors import Code, Refused, UsageError
+from rollback.setup.catalogue.files import (
+    FOLDER,
+    File,
+    changes,
+    choose_folder,
+    write,
+)
+from rollback.util.errors import Code, Refused, UsageError
 from tests.coded import coded
 
 OURS = "name: shop\nruntime: python\nconfig:\n  rto: {code: 5}\n"

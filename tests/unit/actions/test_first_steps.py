@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.catalogue import initial
-from rollback.model.proposal import Proposal
+from rollback.setup.catalogue import initial
+from rollback.setup.proposal import Proposal
 
 
 @pytest.fixture(autouse=True)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from rollback.actions import record_release
-from rollback.actions.reversibility import collect
-from rollback.api import login
 from rollback.config.naming import APPROVER, RESTORE
-from rollback.core.errors import Code, UsageError
+from rollback.readiness import collect
+from rollback.releases import record_release
+from rollback.setup.login import api as login
 from rollback.targets.table import steps
 from rollback.targets.terraform import backend
+from rollback.util.errors import Code, UsageError
 from tests.coded import coded
 from tests.doubles.world import settings
 

@@ -65,7 +65,7 @@ def test_it_is_imported_when_it_is_asked_for_and_without_what_is_an_extra() -> N
     done = subprocess.run([sys.executable, "-c", _IMPORTED], capture_output=True, text=True, check=True)
     before, after = json.loads(done.stdout)
 
-    assert before == ["rollback.core", "rollback.core.version"]
+    assert before == ["rollback.util", "rollback.util.version"]
     assert not {"pulumi", "hcl2", "slack_sdk", "typer"} & set(after)
 
 

@@ -13,14 +13,14 @@ import pytest
 import time_machine
 from botocore import exceptions
 
-from rollback.actions import smoke_test
-from rollback.actions.context import begin
 from rollback.api.events import Reporter, WorkBegan, WorkEnded
 from rollback.aws.account import Account, _actor, _clock_ahead, explained, was_refused
 from rollback.aws.pacing import Throttles
-from rollback.core.errors import Code, RollbackError, UsageError
+from rollback.lifecycle import smoke_test
+from rollback.lifecycle.context import begin
 from rollback.model.identity import Actor
 from rollback.model.record import now_iso
+from rollback.util.errors import Code, RollbackError, UsageError
 from tests.coded import coded
 from tests.doubles.functions import client_error, no_answer
 from tests.doubles.world import settings, texts
@@ -167,7 +167,7 @@ def test_what_is_written_down_has_the_time_of_aws_and_not_of_a_clock_that_is_off
         throttles=Throttles(),
         ahead=200.0,
     )
-    monkeypatch.setattr("rollback.actions.context.connect", lambda _: account)
+    monkeypatch.setattr("rollback.lifecycle.context.connect", lambda _: account)
 
     with time_machine.travel(NOW, tick=False):
         session = begin("dev", tmp_path)

@@ -14,7 +14,7 @@ from botocore.config import Config
 
 from rollback.aws.account import explained
 from rollback.aws.answers import MalformedAnswer, trust_nothing
-from rollback.core.errors import Code, RollbackError
+from rollback.util.errors import Code, RollbackError
 
 ALIAS = json.dumps({"Name": "live", "FunctionVersion": "7", "RevisionId": "r2"}).encode()
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from rollback.aws.account import Account
 from rollback.aws.assume_role import clients
 from rollback.config.naming import RESTORE
-from rollback.core.errors import Code, Refused
+from rollback.util.errors import Code, Refused
 from tests.coded import coded
 from tests.doubles.world import ALICE, settings
 

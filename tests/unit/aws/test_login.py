@@ -13,10 +13,16 @@ from unittest.mock import Mock
 import pytest
 from botocore.exceptions import ClientError
 
-from rollback.aws import kept_logins, login
 from rollback.aws.account import Account
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
 from rollback.model.identity import Actor
+from rollback.setup.login import assume as login
+from rollback.setup.login import kept as kept_logins
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
 from tests.coded import coded
 from tests.doubles.world import settings
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from rollback.aws import stacks
 from rollback.aws.stacks import Deletes
-from rollback.core.errors import Code, Refused
+from rollback.util.errors import Code, Refused
 from tests.coded import coded
 
 VERSION = "AWS::Lambda::Version"

@@ -22,9 +22,9 @@ from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
 from rollback.cli.options import minutes_if, names_in, seconds_in
 from rollback.cli.output import Json, with_output
 from rollback.cli.verbosity import chosen
-from rollback.core.errors import Code, UsageError
 from rollback.ledger.store import Conflict, LedgerTable, Write
 from rollback.model.alias_moves import Move
+from rollback.util.errors import Code, UsageError
 from rollback.views.plan import shell_lines
 from tests import outputs
 from tests.coded import coded

@@ -6,8 +6,8 @@ import pytest
 
 from rollback.cli.output import verb_typed
 from rollback.cli.roles import role_named
-from rollback.core.errors import Code, RollbackError
 from rollback.model.identity import Actor
+from rollback.util.errors import Code, RollbackError
 from tests.doubles.world import ALICE, BOB, DAN, settings
 
 _AS_IT_WAS = "as it was"

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from rollback.api.events import Alarm, Notice, Output, WorkBegan, WorkEnded
 from rollback.cli import run_log, runtime
-from rollback.core.errors import Code, Refused, RollbackError
+from rollback.util.errors import Code, Refused, RollbackError
 from rollback.views import terminal
 from tests.planted import secret
 

@@ -12,7 +12,7 @@ from components.break_glass import function_permissions, permissions, trust
 from components.of_settings import scope_of
 from components.policies import INLINE_LIMIT, MANAGED_LIMIT, Scope, text
 from rollback.config.settings import load, parse
-from rollback.core.errors import UsageError
+from rollback.util.errors import UsageError
 from tests.doubles.world import texts
 from tests.unit.components.pulumi_mocks import walk
 

@@ -21,7 +21,7 @@ from components.policies import ATTACHMENTS, INLINE_LIMIT, MANAGED_LIMIT, Scope,
 from rollback.config.naming import GUARD, PACKAGE_RUNTIME, ROLES
 from rollback.config.sections import Guard as Configured
 from rollback.config.settings import Settings, load
-from rollback.core.errors import Code
+from rollback.util.errors import Code
 from tests.unit.components.pulumi_mocks import Run, run, walk
 from tests.unit.config.test_settings import ROOT, refused
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollback.config import answers
+from rollback.setup import answers
 
 
 @pytest.mark.parametrize(

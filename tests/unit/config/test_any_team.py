@@ -19,7 +19,7 @@ from rollback.config.naming import (
     role_of,
 )
 from rollback.config.settings import Settings, environments, load, parse
-from rollback.core.errors import Code, UsageError
+from rollback.util.errors import Code, UsageError
 from tests.coded import coded
 
 LEAST: dict[str, Any] = {

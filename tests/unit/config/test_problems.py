@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from rollback.config.model import Settings
 from rollback.config.problems import PROVIDERS
 from rollback.config.settings import from_config, parse
-from rollback.core.errors import Code, UsageError
+from rollback.util.errors import Code, UsageError
 from tests.coded import coded
 
 PROJECT = """\

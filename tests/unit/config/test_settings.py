@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from rollback.config.settings import Settings, find_root, from_config, load, parse
-from rollback.core.errors import Code, UsageError
+from rollback.util.errors import Code, UsageError
 from tests.coded import coded
 
 ROOT = Path(__file__).parents[3]

@@ -10,9 +10,9 @@ import yaml
 
 from components import environment
 from rollback.config.settings import environments, load, parse, stack_file
-from rollback.integrations.pulumi.engine import Engine
-from rollback.integrations.pulumi.import_preview import rehearsal
-from rollback.integrations.pulumi.update_history import StackName
+from rollback.engines.pulumi.engine import Engine
+from rollback.engines.pulumi.update_history import StackName
+from rollback.setup.adoption.import_preview import rehearsal
 from tests.unit.components.pulumi_mocks import run
 
 CONFIG = {

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rollback.core.clocks import Clocks
+from rollback.util.clocks import Clocks
 
 
 @pytest.mark.finding("CLOCK_BOOTTIME")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from rollback.core.deadline import Deadline, asked, timed_out
+from rollback.util.deadline import Deadline, asked, timed_out
 
 
 def test_it_is_set_by_time_or_by_a_person_and_tells_which() -> None:

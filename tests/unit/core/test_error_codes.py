@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import rollback
-from rollback.core.errors import AwaitingApproval, Code, Refused, Reverted, RollbackError, UsageError
+from rollback.util.errors import (
+    AwaitingApproval,
+    Code,
+    Refused,
+    Reverted,
+    RollbackError,
+    UsageError,
+)
 from tests.syntax import parsed
 
 PACKAGE = Path(rollback.__file__).parent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollback.core.errors import RollbackError
+from rollback.util.errors import RollbackError
 
 
 @pytest.mark.parametrize(

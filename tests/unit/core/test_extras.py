@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rollback.core.errors import Code
-from rollback.core.extras import ExtraMissing, extra
-from rollback.core.version import DISTRIBUTION
+from rollback.util.errors import Code
+from rollback.util.extras import ExtraMissing, extra
+from rollback.util.version import DISTRIBUTION
 from tests.coded import coded
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rollback.core.process_identity import Process, machine
 from rollback.model.events import stored, typed
 from rollback.model.record import Entered
 from rollback.targets.terraform.events import Applying
+from rollback.util.process_identity import Process, machine
 from tests.doubles.world import ALICE
 
 pytestmark = pytest.mark.finding("machine-id")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rollback.core import safe_yaml
-from rollback.core.errors import Code, UsageError
+from rollback.util import safe_yaml
+from rollback.util.errors import Code, UsageError
 from tests.coded import coded
 
 # Each line refers nine times to the one before it: 9^9 values.

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from rollback.core.errors import UsageError
-from rollback.core.sanitize import clean, line, lines
-from rollback.core.stdio import steady
 from rollback.model.identity import Actor
 from rollback.model.record import Event
+from rollback.util.errors import UsageError
+from rollback.util.sanitize import clean, line, lines
+from rollback.util.stdio import steady
 from rollback.views.records import _event_text
 from rollback.views.rich_layout import text
 from rollback.views.terminal import Terminal
@@ -110,7 +110,7 @@ def test_a_stream_that_fails_is_written_to_all_the_same() -> None:
     ("to", "why"), [(">&-", "it is closed"), (">/dev/full", "No space left"), ("| true", "")]
 )
 def test_an_answer_that_cannot_be_written_is_an_error_and_nothing_else_is_reported(to: str, why: str) -> None:
-    code = "from rollback.core.stdio import write_out; from rollback.core.errors import RollbackError\n"
+    code = "from rollback.util.stdio import write_out; from rollback.util.errors import RollbackError\n"
     code += "import sys, time\ntry:\n    [write_out('x' * 100_000) for _ in range(10)]\n"
     code += "except RollbackError as error:\n    print(error.what, file=sys.stderr); sys.exit(1)\n"
 

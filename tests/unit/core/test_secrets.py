@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollback.core.secrets import MASK, masker
+from rollback.util.secrets import MASK, masker
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.core.stdio import inert, steady, write_out
+from rollback.util.stdio import inert, steady, write_out
 from rollback.views.terminal import Terminal
 
 pytestmark = pytest.mark.finding("W3")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.core.times import ago, shown_time
 from rollback.model.record import now_iso
+from rollback.util.times import ago, shown_time
 
 
 @pytest.mark.finding("A6")

@@ -11,7 +11,7 @@ import pytest
 
 from tools.docs import build
 
-_MODULE = '"""A gate. See [`opened`][rollback.integrations.gated.gate.opened]."""\n\n\n'
+_MODULE = '"""A gate. See [`opened`][rollback.engines.gated.gate.opened]."""\n\n\n'
 _FUNCTION = (
     'def opened(pid: int) -> bool:\n    """Whether it is open.\n\n    Args:\n        pid: of whom.\n    """\n'
 )
@@ -30,10 +30,10 @@ def repository(tmp_path: Path) -> Path:
         "components/part.py": '"""A part."""\n',
         "rollback/__init__.py": '"""Rolls back."""\n',
         "rollback/api/__init__.py": '"""The API."""\n',
-        "rollback/core/__init__.py": "",
-        "rollback/core/errors.py": '"""Errors."""\n',
-        "rollback/integrations/__init__.py": "",
-        "rollback/integrations/gated/__init__.py": '"""Gated."""\n',
+        "rollback/util/__init__.py": "",
+        "rollback/util/errors.py": '"""Errors."""\n',
+        "rollback/engines/__init__.py": "",
+        "rollback/engines/gated/__init__.py": '"""Gated."""\n',
         "rollback/integrations/gated/gate.py": _MODULE + _FUNCTION,
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,9 +56,9 @@ def test_pages_and_docstrings_become_a_site_whose_components_are_called_as_they_
         "api/rollback.api.html",
         "api/rollback.components.html",
         "api/rollback.components.part.html",
-        "api/rollback.core.errors.html",
-        "api/rollback.integrations.gated.html",
-        "api/rollback.integrations.gated.gate.html",
+        "api/rollback.util.errors.html",
+        "api/rollback.engines.gated.html",
+        "api/rollback.engines.gated.gate.html",
     }
     assert (site / "program.py").is_file()
     home = (site / "index.html").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from rollback.core import errors
-from rollback.core.errors import Code
+from rollback.util import errors
+from rollback.util.errors import Code
 from tests.command_lines import parsed
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -16,14 +16,6 @@ import pytest
 
 from localaws.emulator.past import TableHistory
 from rollback.config.settings import Settings, load
-from rollback.core.errors import Code, Refused, Reverted, UsageError
-from rollback.drill.cli_driver import CliDriver, CommandOutcome
-from rollback.drill.lambda_faults import marked
-from rollback.drill.roles import Roles
-from rollback.drill.runner import DrillRequest, DrillRunner, judged
-from rollback.drill.scenarios.infrastructure import bad
-from rollback.drill.scenarios.table import keyed
-from rollback.drill.temp_clone import Scratch, scratch
 from rollback.model.drill import (
     AUTOMATIC,
     CODE,
@@ -38,6 +30,19 @@ from rollback.model.drill import (
     table,
 )
 from rollback.model.identity import Actor
+from rollback.rehearsal.cli_driver import CliDriver, CommandOutcome
+from rollback.rehearsal.lambda_faults import marked
+from rollback.rehearsal.roles import Roles
+from rollback.rehearsal.runner import DrillRequest, DrillRunner, judged
+from rollback.rehearsal.scenarios.infrastructure import bad
+from rollback.rehearsal.scenarios.table import keyed
+from rollback.rehearsal.temp_clone import Scratch, scratch
+from rollback.util.errors import (
+    Code,
+    Refused,
+    Reverted,
+    UsageError,
+)
 from rollback.views.drill import cells, markdown
 from tests.coded import coded
 from tests.doubles.world import settings as small

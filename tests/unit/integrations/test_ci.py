@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rollback.core.errors import Code, Refused, UsageError
-from rollback.integrations import ci
-from rollback.integrations.github_actions import GitHubActions
-from rollback.integrations.gitlab_ci import GitLabCi
+from rollback.engines import ci
+from rollback.engines.github_actions import GitHubActions
+from rollback.engines.gitlab_ci import GitLabCi
+from rollback.util.errors import Code, Refused, UsageError
 from tests.coded import coded
 from tests.doubles import github_runs
 from tests.doubles.gitlab import GitLab, gitlab

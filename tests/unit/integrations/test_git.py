@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from rollback.actions.record_release import checked_commit
-from rollback.core.errors import Code, Refused, UsageError
-from rollback.integrations import git as commits
+from rollback.engines import git as commits
+from rollback.releases.record_release import checked_commit
+from rollback.util.errors import Code, Refused, UsageError
 from rollback.views.json_output import commands as typed
 from tests.coded import coded
 
@@ -389,7 +389,7 @@ def _with_filter(root: Path, git: Git, name: str) -> None:
 
 def test_what_a_killed_process_has_left_is_cleared_away(root: Path, git: Git, tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from rollback.integrations import git as commits\n"
+        "import os, sys; from pathlib import Path; from rollback.engines import git as commits\n"
         "with commits.worktree(Path(sys.argv[1]), 'HEAD') as place:\n"
         "    print(place, flush=True); os.kill(os.getpid(), 9)\n"
     )

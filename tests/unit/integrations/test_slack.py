@@ -10,10 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.integrations.slack import Bot, Hook, Notifier, message
 from rollback.model.identity import Actor
 from rollback.model.record import Check, Status
 from rollback.model.situation import RecordSeen
+from rollback.notify.slack import (
+    Bot,
+    Hook,
+    Notifier,
+    message,
+)
 from tests.doubles.records import a_record
 from tests.doubles.slack import Slack, slack
 

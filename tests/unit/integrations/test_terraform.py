@@ -11,11 +11,18 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import Code, UsageError
-from rollback.core.process_identity import Process
-from rollback.integrations.gated import process as subprocess_gate
-from rollback.integrations.terraform import Diagnostic, Done, ToolFailed, find, follow, run
+from rollback.engines.gated import process as subprocess_gate
+from rollback.engines.terraform import (
+    Diagnostic,
+    Done,
+    ToolFailed,
+    find,
+    follow,
+    run,
+)
 from rollback.ledger.lease import LeaseLost
+from rollback.util.errors import Code, UsageError
+from rollback.util.process_identity import Process
 from tests.coded import coded
 
 SLOW = """

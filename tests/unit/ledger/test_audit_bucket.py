@@ -7,8 +7,6 @@ from typing import Any, cast
 
 import pytest
 
-from rollback.core.canonical import canonical
-from rollback.core.errors import Code
 from rollback.ledger.audit_bucket import (
     RELEASES,
     TIMELINE,
@@ -21,6 +19,8 @@ from rollback.ledger.audit_bucket import (
 from rollback.model.identity import Actor
 from rollback.model.record import SCHEMA, Approval, DeployedVersion
 from rollback.model.release import Entry, Release, entry_hash
+from rollback.util.canonical import canonical
+from rollback.util.errors import Code
 from tests.coded import coded
 from tests.doubles.bucket import Bucket, refused
 

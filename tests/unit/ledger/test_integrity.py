@@ -18,8 +18,6 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from rollback.actions.audit import Audited, Walk, audit
-from rollback.core.canonical import plain
 from rollback.ledger.audit_bucket import Archive, number
 from rollback.ledger.finding import Finding
 from rollback.ledger.integrity import record_partition
@@ -28,6 +26,8 @@ from rollback.ledger.schema import event_item, model, record_item
 from rollback.ledger.store import Item, LedgerTable
 from rollback.ledger.timeline_integrity import Chain, quarantine_findings
 from rollback.model.record import Event, Record, event_hash, record_hash
+from rollback.queries.audit import Audited, Walk, audit
+from rollback.util.canonical import plain
 from tests.doubles.bucket import Bucket
 from tests.doubles.trail import Key, Shelf, items_of, past
 from tests.doubles.world import Quiet, World, create_table, settings

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from localaws import processes
-from rollback.core.process_identity import alive, began
+from rollback.util.process_identity import alive, began
 
 
 def _sleeper(code: str = "import sys; sys.stdin.read()") -> subprocess.Popen[bytes]:

@@ -12,7 +12,6 @@ import pytest
 import typer
 
 from rollback.cli.app import app
-from rollback.core.process_identity import Process, here
 from rollback.model.advice import Advice, advise, for_record, next_for, without_ledger
 from rollback.model.commands import Commands
 from rollback.model.identity import Actor
@@ -32,6 +31,7 @@ from rollback.model.situation import (
     State,
     life,
 )
+from rollback.util.process_identity import Process, here
 from rollback.views.json_output import commands
 from tests.doubles.records import a_plan, a_record
 

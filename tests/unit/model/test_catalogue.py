@@ -5,9 +5,18 @@ from __future__ import annotations
 import pytest
 
 from rollback.config.settings import parse
-from rollback.model import project_files, proposal
-from rollback.model.catalogue import By, Selection, chosen, common_alias, difference, near, services, updated
 from rollback.model.found import Details, FoundFunction, FoundTable
+from rollback.setup import project_files, proposal
+from rollback.setup.catalogue.grouping import (
+    By,
+    Selection,
+    chosen,
+    common_alias,
+    difference,
+    near,
+    services,
+    updated,
+)
 
 
 def made(name: str, stack: str = "", logical: str = "", **tags: str) -> FoundFunction:

@@ -14,9 +14,9 @@ import yaml
 
 from localaws.paths import ROOT
 from localaws.toolchain.tools import ACTIONLINT
-from rollback.core.errors import Code, UsageError
-from rollback.model import ci_files
-from rollback.model.ci_files import GITHUB, GITLAB
+from rollback.setup import ci_files
+from rollback.setup.ci_files import GITHUB, GITLAB
+from rollback.util.errors import Code, UsageError
 from tests.coded import coded
 from tests.gitlab_runner import component, pipeline
 from tests.prepared import prepared

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import Code, Refused
 from rollback.model.command_line import after, command_line, still_dry, ways_past, without_unknown
 from rollback.model.messages import refuse
 from rollback.model.plan import Refusal
@@ -21,6 +20,7 @@ from rollback.model.request import (
     TableRequest,
     TerraformRequest,
 )
+from rollback.util.errors import Code, Refused
 from tests.unit.cli.test_next_lines import parsed
 
 URN = "urn:pulumi:dev::rollback::aws:dynamodb/table:Table::it's"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rollback.core.canonical import plain
 from rollback.ledger.schema import model
 from rollback.ledger.store import _read
 from rollback.model import events
@@ -14,6 +13,7 @@ from rollback.model.record import Check, Event, Status
 from rollback.targets.stack import events as stack
 from rollback.targets.table import events as table
 from rollback.targets.terraform import events as terraform
+from rollback.util.canonical import plain
 
 ALICE = Actor(role="rollback", person="alice")
 RECORDED = Path(__file__).parents[2] / "recorded"

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import Code, Refused
 from rollback.model.floors import below, commit_below, of_timeline
 from rollback.model.identity import Actor
 from rollback.model.release import (
@@ -20,6 +19,7 @@ from rollback.model.release import (
     previous,
     previous_position,
 )
+from rollback.util.errors import Code, Refused
 
 DAN = Actor(role="deployer", person="dan")
 BOTH = ("teams", "roles")

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict
 from rollback.aws.functions import all_at
-from rollback.core.errors import Code, Refused
 from rollback.model.alias_moves import Move
 from rollback.model.messages import changed, outdated, refuse
 from rollback.model.plan import Refusal
-from rollback.views.reversibility import document, markdown, view
+from rollback.readiness.rules import CheckAnswer, Judgement, Verdict
+from rollback.readiness.view import document, markdown, view
+from rollback.util.errors import Code, Refused
 from tests.coded import coded
 from tests.doubles.records import a_plan, a_record
 

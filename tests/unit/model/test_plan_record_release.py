@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollback.core.canonical import canonical, digest, plain
-from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.store import _read, _written
 from rollback.model.alias_moves import Move
 from rollback.model.deployed import UNKNOWN
@@ -21,6 +19,8 @@ from rollback.model.record import Entered, Event, Record, chain_break, next_even
 from rollback.model.release import Entry, Quarantine, Timeline, checked_version, label, previous
 from rollback.model.request import AliasesRequest
 from rollback.targets.aliases.planner import _left_behind
+from rollback.util.canonical import canonical, digest, plain
+from rollback.util.errors import Code, Refused, UsageError
 from tests.coded import coded
 from tests.doubles.records import a_record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from rollback.model import project_files
+from rollback.setup import project_files
 
 _SETTINGS = {
     "production": False,

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from rollback.core.canonical import canonical
-from rollback.core.errors import Code, RollbackError
 from rollback.model.alias_moves import Move
 from rollback.model.kind import Kind
 from rollback.model.plan import from_chunks, plain_plan, to_chunks
@@ -26,6 +24,8 @@ from rollback.model.request import (
     read,
     stored,
 )
+from rollback.util.canonical import canonical
+from rollback.util.errors import Code, RollbackError
 from tests.doubles.records import a_plan
 
 USUAL = json.loads(canonical(StoredRequest()))

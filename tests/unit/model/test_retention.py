@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback.core.errors import Refused
 from rollback.model.identity import Actor
 from rollback.model.release import Entry, Quarantine, Timeline, previous
 from rollback.model.retention import (
@@ -26,6 +25,7 @@ from rollback.model.retention import (
     ranges,
     reasons,
 )
+from rollback.util.errors import Refused
 
 DAN = Actor(role="deployer", person="dan")
 NUMBERS = st.integers(1, 12)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback.core import process_identity
+from rollback.util import process_identity
 from tests.warm import Warm
 
 pytestmark = pytest.mark.slow

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from rollback.core.thread_pool import workers
 from rollback.model.record import COUNTS
 from rollback.targets.base import Failure
 from rollback.targets.progress import Batch, carry_out, counts
+from rollback.util.thread_pool import workers
 
 
 def test_a_batch_is_written_when_it_is_full_when_a_second_is_over_and_at_the_end() -> None:

@@ -8,8 +8,13 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from rollback.actions.adoption.import_ids import Declared, Importable, ImportPlan, ImportState
-from rollback.views.adoption import view
+from rollback.setup.adoption.import_ids import (
+    Declared,
+    Importable,
+    ImportPlan,
+    ImportState,
+)
+from rollback.setup.adoption.view import view
 
 STEM = "bbws-access-dev"
 NAMES = (

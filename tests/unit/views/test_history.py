@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from rollback.actions.history import Moment
+from rollback.queries.history import Moment
 from rollback.views.records import history_view
 
 RELEASE = Moment(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import AwaitingApproval, Code, Refused
+from rollback.util.errors import AwaitingApproval, Code, Refused
 from rollback.views.json_output import SCHEMA_VERSION, commands
 from rollback.views.terminal import Terminal
 from tests import outputs

@@ -11,9 +11,9 @@ import pytest
 
 from rollback.api.events import Alarm, LedgerNotice, Notice, Output, PlanMade, Waiting, WorkBegan, WorkEnded
 from rollback.cli.app import main
-from rollback.core.errors import AwaitingApproval, Code, RollbackError
-from rollback.core.sanitize import clean
-from rollback.core.stdio import warn, write_out
+from rollback.util.errors import AwaitingApproval, Code, RollbackError
+from rollback.util.sanitize import clean
+from rollback.util.stdio import warn, write_out
 from rollback.views.rich_layout import text
 from rollback.views.terminal import Terminal
 from tests.doubles.records import a_plan

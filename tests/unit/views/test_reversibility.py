@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
-from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict
-from rollback.views.reversibility import markdown, view
+from rollback.readiness.rules import CheckAnswer, Judgement, Verdict
+from rollback.readiness.view import markdown, view
 
 FOUND = Verdict(
     environment="dev",

@@ -12,12 +12,18 @@ from rich.console import Console
 from rich.table import Table
 
 from demo.screen import left
-from rollback.actions.audit import Audited
 from rollback.api.events import Notice, Waiting
-from rollback.core.errors import AwaitingApproval, Cancelled, Code, Refused, RollbackError
 from rollback.ledger.finding import Finding
 from rollback.model.advice import Advice
 from rollback.model.situation import State
+from rollback.queries.audit import Audited
+from rollback.util.errors import (
+    AwaitingApproval,
+    Cancelled,
+    Code,
+    Refused,
+    RollbackError,
+)
 from rollback.views.audit import view
 from rollback.views.records import advice_view
 from rollback.views.rich_layout import hanging, text

@@ -1,4 +1,4 @@
-"""Wherever a time is shown, it has the one format of `rollback.core.times`."""
+"""Wherever a time is shown, it has the one format of `rollback.util.times`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rollback.actions.history import Moment
-from rollback.actions.report_data import ReportData, ReportedRecord
-from rollback.integrations.slack import message
 from rollback.model.record import Approval, Event, Record, Status
 from rollback.model.release import Freeze
 from rollback.model.situation import RecordSeen
+from rollback.notify.slack import message
+from rollback.queries.history import Moment
+from rollback.queries.report_data import ReportData, ReportedRecord
+from rollback.reports import page, summary
 from rollback.views.live_status import LiveScreen, change_line
 from rollback.views.records import history_view, overview_view, record_view
-from rollback.views.report import page, summary
 from rollback.views.terminal import Terminal
 from tests.doubles.records import a_record
 from tests.doubles.world import ALICE

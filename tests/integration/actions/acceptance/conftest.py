@@ -15,12 +15,12 @@ from localaws import identity
 from localaws.clients import connect as as_root
 from localaws.emulator import server
 from localaws.emulator.server import Emulator
-from rollback.actions.acceptance import names, removal
-from rollback.actions.acceptance.names import SandboxNames
-from rollback.actions.acceptance.sandbox import Sandbox
 from rollback.aws.account import Account, connect
 from rollback.config.settings import Settings
-from rollback.core.clocks import Clocks
+from rollback.rehearsal.acceptance import names, removal
+from rollback.rehearsal.acceptance.names import SandboxNames
+from rollback.rehearsal.acceptance.sandbox import Sandbox
+from rollback.util.clocks import Clocks
 from tests.doubles.world import settings
 
 IDENTIFIER = Clocks(now=str).identifier

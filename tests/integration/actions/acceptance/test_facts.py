@@ -15,12 +15,18 @@ from botocore.exceptions import ClientError
 from localaws import quota
 from localaws.clients import connect as as_root
 from localaws.emulator.server import Emulator, make_idle
-from rollback.actions.acceptance import function_facts, removal
-from rollback.actions.acceptance.fact import Fact, Outcome
-from rollback.actions.acceptance.run import FACTS, found
-from rollback.actions.acceptance.sandbox import ANOTHER, MISSING_VERSION, OWN, PERSON, Sandbox
 from rollback.aws.account import Account
 from rollback.config.settings import Settings
+from rollback.rehearsal.acceptance import function_facts, removal
+from rollback.rehearsal.acceptance.fact import Fact, Outcome
+from rollback.rehearsal.acceptance.run import FACTS, found
+from rollback.rehearsal.acceptance.sandbox import (
+    ANOTHER,
+    MISSING_VERSION,
+    OWN,
+    PERSON,
+    Sandbox,
+)
 
 FACT: Mapping[str, Fact] = {fact.name: fact for fact in FACTS}
 # What the emulator does otherwise than AWS, and what it cannot say anything of.

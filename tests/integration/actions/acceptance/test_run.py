@@ -17,14 +17,20 @@ from moto import mock_aws
 from localaws import quota, shell
 from localaws.clients import root
 from localaws.emulator.server import Emulator
-from rollback.actions.acceptance import function_facts, names, removal
-from rollback.actions.acceptance.fact import Fact, Outcome, Report
-from rollback.actions.acceptance.names import Kind, Resource, SandboxNames
-from rollback.actions.acceptance.run import FACTS, Acceptance, judged
-from rollback.actions.acceptance.sandbox import Sandbox
 from rollback.aws.account import Account, connect
 from rollback.config.settings import Settings, parse
-from rollback.core.errors import Code, Refused, RollbackError, StoppedAtOnce, VerificationFailed
+from rollback.rehearsal.acceptance import function_facts, names, removal
+from rollback.rehearsal.acceptance.fact import Fact, Outcome, Report
+from rollback.rehearsal.acceptance.names import Kind, Resource, SandboxNames
+from rollback.rehearsal.acceptance.run import FACTS, Acceptance, judged
+from rollback.rehearsal.acceptance.sandbox import Sandbox
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    StoppedAtOnce,
+    VerificationFailed,
+)
 from tests.doubles.world import texts
 from tests.integration.actions.acceptance.conftest import IDENTIFIER, now, things
 

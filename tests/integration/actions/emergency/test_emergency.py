@@ -14,20 +14,25 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from rollback.actions.emergency.importer import Adopted, JournalImport
-from rollback.actions.emergency.journal import found, read
-from rollback.actions.emergency.run import Emergency, under_its_role
-from rollback.actions.repair_ledger import mend
-from rollback.actions.run import Finished
-from rollback.actions.situation import without
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.emergency.importer import Adopted, JournalImport
+from rollback.emergency.journal import found, read
+from rollback.emergency.repair_ledger import mend
+from rollback.emergency.run import Emergency, under_its_role
 from rollback.ledger.audit_bucket import number
 from rollback.ledger.health import LostEntries, ask, protections
 from rollback.ledger.store import GONE, THROTTLED, UNREACHABLE, Unanswered
+from rollback.lifecycle.run import Finished
 from rollback.model.identity import Actor
 from rollback.model.record import Status, chain_break
 from rollback.model.release import label
 from rollback.model.request import PREVIOUS, AliasesRequest
+from rollback.queries.situation import without
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
 from tests.coded import coded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import no_answer, nothing

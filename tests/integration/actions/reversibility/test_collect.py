@@ -8,14 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from rollback.actions.freeze import freeze
-from rollback.actions.quarantine import quarantine
-from rollback.actions.record_release import Commits, record
-from rollback.actions.reversibility.collect import _dropped, gather
-from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.lifecycle.freeze import freeze
+from rollback.lifecycle.quarantine import quarantine
 from rollback.model.deployed import UNKNOWN
 from rollback.model.request import AliasesRequest
+from rollback.readiness.collect import _dropped, gather
+from rollback.readiness.rules import CheckAnswer, Judgement, Verdict
+from rollback.releases.record_release import Commits, record
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
 from tests.coded import coded
 from tests.doubles.functions import client_error
 from tests.doubles.github import GitHub, github

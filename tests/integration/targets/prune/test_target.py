@@ -11,21 +11,26 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from rollback.actions.audit import audit
-from rollback.actions.freeze import freeze
-from rollback.actions.history import past
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.quarantine import lift, quarantine
-from rollback.actions.run import Finished
 from rollback.api import kinds
-from rollback.api.releases import listed
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.lifecycle.freeze import freeze
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.quarantine import lift, quarantine
+from rollback.lifecycle.run import Finished
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan
 from rollback.model.record import Status, chain_break
 from rollback.model.request import AliasesRequest, PruneRequest
 from rollback.model.retention import Doomed, deleted
+from rollback.queries.audit import audit
+from rollback.queries.history import past
+from rollback.releases.api import listed
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
 from rollback.views.records import releases_view
 from tests.coded import coded
 from tests.doubles.dying import Killed, Life

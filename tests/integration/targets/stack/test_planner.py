@@ -13,17 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from rollback.actions.reversibility.collect import of_stack
-from rollback.actions.reversibility.rules import CheckAnswer
-from rollback.core.canonical import canonical
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
-from rollback.core.process_identity import began
-from rollback.integrations.git import Commit
-from rollback.integrations.pulumi import checkpoint
+from rollback.engines.git import Commit
+from rollback.engines.pulumi import checkpoint
 from rollback.model.plan import to_chunks
 from rollback.model.release import STACK, Entry, Quarantine
 from rollback.model.request import StackRequest
+from rollback.readiness.collect import of_stack
+from rollback.readiness.rules import CheckAnswer
 from rollback.targets.stack.planner import find
+from rollback.util.canonical import canonical
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
+from rollback.util.process_identity import began
 from tests.coded import coded
 from tests.doubles.world import ALICE
 from tests.integration.stack_under_test import HEAD, ROOT, Estate, alone, ops

@@ -19,12 +19,12 @@ import yaml
 
 from localaws.emulator import server
 from localaws.toolchain.tools import YAML_HOST
-from rollback.actions.reversibility.collect import of_stack
-from rollback.actions.reversibility.rules import CheckAnswer
-from rollback.core.errors import Code, UsageError
-from rollback.integrations.git import Commit
+from rollback.engines.git import Commit
 from rollback.model.request import StackRequest
+from rollback.readiness.collect import of_stack
+from rollback.readiness.rules import CheckAnswer
 from rollback.targets.base import Outcome
+from rollback.util.errors import Code, UsageError
 from tests.coded import coded
 from tests.doubles.journal import Memory
 from tests.integration.stack_under_test import HEAD, ROOT, Estate, engine_path, ops

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import RollbackError
 from rollback.model.plan import Plan
 from rollback.model.request import StackRequest
 from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Outcome
 from rollback.targets.stack.planner import RENAMES
+from rollback.util.errors import RollbackError
 from tests.doubles.journal import Memory
 from tests.integration.stack_under_test import Estate, alone, ops
 from tests.sharing import Shared

@@ -20,9 +20,7 @@ import pytest
 
 from localaws.emulator import server
 from rollback.config.settings import parse
-from rollback.core.errors import Code, Refused
-from rollback.core.process_identity import Process
-from rollback.integrations.pulumi.update_history import deployed_commit, history
+from rollback.engines.pulumi.update_history import deployed_commit, history
 from rollback.model.plan import Plan
 from rollback.model.release import STACK
 from rollback.model.request import StackRequest
@@ -30,6 +28,8 @@ from rollback.model.resource_changes import ResourceChange
 from rollback.targets.base import Outcome
 from rollback.targets.stack.events import EngineBegan
 from rollback.targets.stack.target import Stack
+from rollback.util.errors import Code, Refused
+from rollback.util.process_identity import Process
 from tests.coded import coded
 from tests.doubles.journal import Memory
 from tests.doubles.world import texts

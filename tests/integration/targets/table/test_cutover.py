@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.targets.table import copy_back
+from rollback.util.errors import Code, Refused, UsageError
 from tests.coded import coded
 from tests.doubles.tables import (
     ALICE_THEN,

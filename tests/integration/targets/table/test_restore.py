@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from rollback.core.errors import Code, Refused, UsageError
 from rollback.ledger.lease import LeaseLost
 from rollback.model.record import Record, Status
 from rollback.model.request import Request, TableRequest
 from rollback.targets.table import table_settings
+from rollback.util.errors import Code, Refused, UsageError
 from rollback.views.json_output import commands
 from tests.coded import coded
 from tests.command_lines import parsed

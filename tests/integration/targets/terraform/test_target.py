@@ -29,18 +29,18 @@ from localaws import estate, identity, shell
 from localaws.clients import connect, root
 from localaws.emulator import server
 from localaws.paths import ROOT
-from rollback.actions import context as sessions
-from rollback.actions.lifecycle import Lifecycle
-from rollback.actions.record_release import Commits, record
-from rollback.actions.run import Finished
-from rollback.cli.commands import ci
+from rollback.ci import verbs as ci
 from rollback.config.naming import DEPLOYER, GITHUB_OIDC_HOST
 from rollback.config.settings import Settings, load
-from rollback.core.errors import Code, Refused
-from rollback.integrations import terraform
+from rollback.engines import terraform
+from rollback.lifecycle import context as sessions
+from rollback.lifecycle.lifecycle import Lifecycle
+from rollback.lifecycle.run import Finished
 from rollback.model.record import COUNTS, Status
 from rollback.model.release import TERRAFORM
 from rollback.model.request import TerraformRequest
+from rollback.releases.record_release import Commits, record
+from rollback.util.errors import Code, Refused
 from tests import prepared
 from tests.coded import coded
 from tests.doubles.github_runs import serving

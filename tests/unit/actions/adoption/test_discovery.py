@@ -11,16 +11,21 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from rollback.actions.adoption import import_ids
-from rollback.actions.adoption.discovery import READERS
-from rollback.actions.adoption.import_ids import Declared, Importable, ImportPlan, ImportState
 from rollback.config.naming import Names, arn
 from rollback.config.sections import Terraform
-from rollback.core.errors import Code, Refused, UsageError
-from rollback.integrations.pulumi.import_preview import Forecast
-from rollback.integrations.pulumi.preview_events import PreviewStep, steps
+from rollback.engines.pulumi.preview_events import PreviewStep, steps
+from rollback.setup.adoption import import_ids
+from rollback.setup.adoption.discovery import READERS
+from rollback.setup.adoption.import_ids import (
+    Declared,
+    Importable,
+    ImportPlan,
+    ImportState,
+)
+from rollback.setup.adoption.import_preview import Forecast
 from rollback.targets.terraform.backend import platform
 from rollback.targets.terraform.state_bucket import StateBucket
+from rollback.util.errors import Code, Refused, UsageError
 from tests.coded import coded
 
 ACCOUNT = "536580886816"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.adoption import foundation
 from rollback.config.settings import load
-from rollback.core.errors import Code, Refused
+from rollback.setup.adoption import foundation
+from rollback.util.errors import Code, Refused
 from tests.coded import coded
 from tests.unit.components.pulumi_mocks import run
 from tests.unit.components.test_program import GITHUB, ONE_FUNCTION, ROOT, configuration, program

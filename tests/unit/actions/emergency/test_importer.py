@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.emergency.importer import deployed_after, difference
 from rollback.aws.functions import AliasSeen
+from rollback.emergency.importer import deployed_after, difference
 from rollback.model.alias_moves import Move
 from rollback.model.deployed import UNKNOWN
 from rollback.model.identity import Actor

@@ -12,14 +12,24 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.emergency.journal import FileStore, folder, found, read
-from rollback.core.errors import Code, Refused, RollbackError, UsageError
+from rollback.emergency.journal import (
+    FileStore,
+    folder,
+    found,
+    read,
+)
 from rollback.ledger.lease import LeaseLost
 from rollback.ledger.schema import Newer
 from rollback.model.alias_moves import Move
 from rollback.model.events import AliasesMoved, Closed, Failed, FailedStep, Found, Resumed
 from rollback.model.identity import Actor
 from rollback.model.record import Status
+from rollback.util.errors import (
+    Code,
+    Refused,
+    RollbackError,
+    UsageError,
+)
 from tests.doubles.records import a_plan, a_record
 
 OLGA = Actor(role="acme-dev-break-glass-role", person="olga")
@@ -282,7 +292,7 @@ def test_a_newer_journal_is_reported_as_newer(tmp_path: Path) -> None:
 def test_what_is_no_regular_file_or_too_large_a_one_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr("rollback.actions.emergency.journal._MAX_BYTES", 1_000_000)
+    monkeypatch.setattr("rollback.emergency.journal._MAX_BYTES", 1_000_000)
     path = tmp_path / name
     if name == "fifo":
         os.mkfifo(path)

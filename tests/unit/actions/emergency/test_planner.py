@@ -6,12 +6,19 @@ from typing import Any
 
 import pytest
 
-from rollback.actions.emergency.planner import Now, Quarantined, named, previous, quarantined, relation
 from rollback.aws.functions import AliasSeen
-from rollback.core.errors import Refused, UsageError
+from rollback.emergency.planner import (
+    Now,
+    Quarantined,
+    named,
+    previous,
+    quarantined,
+    relation,
+)
 from rollback.model.identity import Actor
 from rollback.model.record import DeployedVersion
 from rollback.model.release import Entry, Release, manifest_hash
+from rollback.util.errors import Refused, UsageError
 
 DAN = Actor(role="deployer", person="dan")
 SERVICES = {"teams": ("get", "list"), "roles": ("role",)}

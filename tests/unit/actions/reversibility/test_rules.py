@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from rollback.actions.reversibility import github_environments, resource_rules, rules
-from rollback.actions.reversibility.github_environments import Gate
-from rollback.actions.reversibility.resource_rules import JudgedResource, judged
-from rollback.actions.reversibility.rules import CheckAnswer, Judgement, Verdict
 from rollback.aws.point_in_time import Window
-from rollback.integrations.hcl import UnreadableHcl
-from rollback.integrations.pulumi.preview_events import PreviewStep
+from rollback.engines.hcl import UnreadableHcl
+from rollback.engines.pulumi.preview_events import PreviewStep
 from rollback.model.resource_changes import CREATE, DELETE, REPLACE, SAME, UPDATE, ResourceChange
-from rollback.views import reversibility
+from rollback.readiness import github_environments, resource_rules, rules
+from rollback.readiness import view as reversibility
+from rollback.readiness.github_environments import Gate
+from rollback.readiness.resource_rules import JudgedResource, judged
+from rollback.readiness.rules import CheckAnswer, Judgement, Verdict
 from tests.doubles.world import settings
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rollback.core.process_identity import began
-from rollback.integrations.gated import process as subprocess_gate
-from rollback.integrations.gated.process import Running, gated
+from rollback.engines.gated import process as subprocess_gate
+from rollback.engines.gated.process import Running, gated
+from rollback.util.process_identity import began
 
 # Counts its interrupts in a file, and ends a moment after the first.
 COUNTING = 'trap "echo x >> interrupts; sleep 0.5; exit 7" INT; touch ready; while :; do sleep 0.05; done'

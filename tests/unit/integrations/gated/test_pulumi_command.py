@@ -18,9 +18,8 @@ import pytest
 from pulumi.automation import CommandError, ConcurrentUpdateError, Deployment, StackNotFoundError
 from pulumi.automation.errors import InvalidVersionError
 
-from rollback.core.process_identity import began
-from rollback.integrations.gated import process
-from rollback.integrations.gated.pulumi_command import (
+from rollback.engines.gated import process
+from rollback.engines.gated.pulumi_command import (
     Ended,
     GatedCommand,
     Hooks,
@@ -29,6 +28,7 @@ from rollback.integrations.gated.pulumi_command import (
     ignored,
     message,
 )
+from rollback.util.process_identity import began
 
 Make = Callable[..., GatedCommand]
 # Finds the event log that the SDK names, and writes events into it.
@@ -158,7 +158,7 @@ def test_what_it_leaves_behind_does_not_keep_us(make: Make, tmp_path: Path) -> N
 DRIVER = textwrap.dedent(
     """
     import os, sys
-    from rollback.integrations.gated.pulumi_command import GatedCommand, Hooks
+    from rollback.engines.gated.pulumi_command import GatedCommand, Hooks
     started = lambda pid: print(pid, flush=True)
     GatedCommand(sys.argv[1], env=os.environ, hooks=Hooks(began=started)).run(["up"], sys.argv[2], {})
     """

@@ -6,7 +6,7 @@ import pytest
 
 from localaws.paths import ROOT
 from rollback.config.settings import load
-from rollback.integrations.pulumi.backend import backend_url
+from rollback.engines.pulumi.backend import backend_url
 
 OPTIONS = "?region=eu-west-1&endpoint=http://127.0.0.1:1"
 STATE, FOUNDATION = "s3://bbws-access-dev-terraform-state", "s3://bbws-access-dev-foundation-state"

@@ -13,11 +13,9 @@ import pytest
 from pulumi.automation import Deployment
 
 import rollback
-from rollback.core.errors import Code, UsageError
-from rollback.core.process_identity import Process, began
-from rollback.integrations.gated.pulumi_command import QuietStack, ignored
-from rollback.integrations.pulumi import virtualenv
-from rollback.integrations.pulumi.engine import (
+from rollback.engines.gated.pulumi_command import QuietStack, ignored
+from rollback.engines.pulumi import virtualenv
+from rollback.engines.pulumi.engine import (
     CommandResult,
     CommandWatch,
     Engine,
@@ -25,9 +23,11 @@ from rollback.integrations.pulumi.engine import (
     Locked,
     failed,
 )
-from rollback.integrations.pulumi.installation import INSTALLER
-from rollback.integrations.pulumi.virtualenv import Checkouts, local_packages, provide
+from rollback.engines.pulumi.installation import INSTALLER
+from rollback.engines.pulumi.virtualenv import Checkouts, local_packages, provide
 from rollback.ledger.lease import LeaseLost
+from rollback.util.errors import Code, UsageError
+from rollback.util.process_identity import Process, began
 from tests.coded import coded
 
 Make = Callable[[str], Engine]

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from rollback.core.errors import Code, RollbackError, UsageError
-from rollback.integrations.pulumi import installation
-from rollback.integrations.pulumi.engine import Engine
+from rollback.engines.pulumi import installation
+from rollback.engines.pulumi.engine import Engine
+from rollback.util.errors import Code, RollbackError, UsageError
 from tests.coded import coded
 
 HOST = "get.pulumi.com"

@@ -7,10 +7,17 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import Code, Refused
-from rollback.integrations.pulumi import checkpoint
-from rollback.integrations.pulumi.preview_events import drift, steps, unknown
-from rollback.integrations.pulumi.update_history import Update, deployed, left, marked, previous, project_name
+from rollback.engines.pulumi import checkpoint
+from rollback.engines.pulumi.preview_events import drift, steps, unknown
+from rollback.engines.pulumi.update_history import (
+    Update,
+    deployed,
+    left,
+    marked,
+    previous,
+    project_name,
+)
+from rollback.util.errors import Code, Refused
 from tests.coded import coded
 
 A, B, C, D = ("abcd"[number] * 40 for number in range(4))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rollback.integrations.pulumi import virtualenv
-from rollback.integrations.pulumi.engine import Engine
+from rollback.engines.pulumi import virtualenv
+from rollback.engines.pulumi.engine import Engine
 
 pytestmark = pytest.mark.finding("S19")
 

@@ -11,7 +11,6 @@ import pytest
 
 from rollback.aws.account import Account
 from rollback.aws.pacing import Throttles
-from rollback.core.clocks import Clocks
 from rollback.ledger.lease import LeaseLost
 from rollback.model.alias_moves import Move, deployed_versions, states
 from rollback.model.events import AliasesMoved, AliasesReverted
@@ -19,6 +18,7 @@ from rollback.model.plan import Plan
 from rollback.model.record import COUNTS
 from rollback.targets.aliases.target import Aliases
 from rollback.targets.base import Context
+from rollback.util.clocks import Clocks
 from tests.doubles.clock import Clock
 from tests.doubles.functions import Functions, client_error, no_answer, nothing
 from tests.doubles.journal import BY, Memory

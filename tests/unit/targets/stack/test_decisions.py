@@ -15,14 +15,11 @@ from typing import Any
 import pytest
 
 from rollback.config.naming import Names
-from rollback.core.canonical import digest
-from rollback.core.errors import Code, Refused, UsageError
-from rollback.core.process_identity import Process
-from rollback.integrations.git import Commit
-from rollback.integrations.pulumi.backend import BackendLock, BackendLocks
-from rollback.integrations.pulumi.engine import CommandResult
-from rollback.integrations.pulumi.preview_events import PreviewStep
-from rollback.integrations.pulumi.workspace import Where, project_at, stack_config
+from rollback.engines.git import Commit
+from rollback.engines.pulumi.backend import BackendLock, BackendLocks
+from rollback.engines.pulumi.engine import CommandResult
+from rollback.engines.pulumi.preview_events import PreviewStep
+from rollback.engines.pulumi.workspace import Where, project_at, stack_config
 from rollback.model.plan import Plan
 from rollback.model.request import StackRequest
 from rollback.model.resource_changes import (
@@ -43,6 +40,9 @@ from rollback.targets.stack import progress as stack_progress
 from rollback.targets.stack.events import EngineBegan, EngineLocked
 from rollback.targets.stack.planner import Preview, beyond
 from rollback.targets.stack.progress import UpdateProgress
+from rollback.util.canonical import digest
+from rollback.util.errors import Code, Refused, UsageError
+from rollback.util.process_identity import Process
 from tests.coded import coded
 from tests.doubles.journal import Memory
 

@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 
 from rollback.aws.point_in_time import Window
 from rollback.aws.rate_limit import Budget
-from rollback.core.errors import Code, UsageError
-from rollback.core.times import shown_time
 from rollback.targets.table import attribute_json, loss_report, restore_time, steps
 from rollback.targets.table.comparison import (
     DIFFERENT,
@@ -38,6 +36,8 @@ from rollback.targets.table.copy_back import (
 )
 from rollback.targets.table.steps import within
 from rollback.targets.table.table_settings import TableSettings, missing, named
+from rollback.util.errors import Code, UsageError
+from rollback.util.times import shown_time
 from tests.coded import coded
 from tests.doubles.world import settings as of_dev
 

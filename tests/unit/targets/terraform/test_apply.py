@@ -10,9 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from rollback.core.errors import Code, Refused
-from rollback.core.process_identity import Process
-from rollback.integrations.terraform import Diagnostic, Done
+from rollback.engines.terraform import Diagnostic, Done
 from rollback.model.plan import Plan
 from rollback.model.request import TerraformRequest
 from rollback.model.resource_changes import UPDATE, ResourceChange
@@ -22,6 +20,8 @@ from rollback.targets.terraform.events import ApplyEnded, Applying, StateLocked
 from rollback.targets.terraform.plan_json import CHANGED, REVERTED
 from rollback.targets.terraform.state_bucket import StateBucket, StateLock, position
 from rollback.targets.terraform.workspace import Work
+from rollback.util.errors import Code, Refused
+from rollback.util.process_identity import Process
 from tests.coded import coded
 from tests.doubles.journal import Memory
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rollback.core.errors import Code, Refused, RollbackError
 from rollback.model.deployed import UNKNOWN
 from rollback.targets.terraform.backend import Backend, declared, deployed, shared
+from rollback.util.errors import Code, Refused, RollbackError
 from tests.coded import coded
 from tests.doubles.world import settings
 from tests.e2e.estate_under_test import git

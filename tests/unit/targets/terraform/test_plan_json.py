@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from rollback.core.errors import Code, RollbackError
 from rollback.model.events import Happened
 from rollback.model.plan import Plan
 from rollback.model.record import Event
@@ -34,6 +33,7 @@ from rollback.targets.terraform.plan_json import (
     outcomes,
     steps,
 )
+from rollback.util.errors import Code, RollbackError
 from tests.coded import coded
 from tests.doubles.journal import Memory
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from rollback.core.errors import RollbackError
 from rollback.targets.terraform.backend import Backend, platform
 from rollback.targets.terraform.state_bucket import StateBucket
+from rollback.util.errors import RollbackError
 from tests.doubles.world import settings
 
 OWNER = settings().account

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rollback.core.errors import Code, Refused, RollbackError
-from rollback.integrations.terraform import Tool
+from rollback.engines.terraform import Tool
 from rollback.targets.terraform.backend import below, platform
 from rollback.targets.terraform.workspace import Work, opened
+from rollback.util.errors import Code, Refused, RollbackError
 from tests.coded import coded
 from tests.doubles.world import settings
 from tests.e2e.estate_under_test import git

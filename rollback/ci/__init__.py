@@ -1,0 +1,1 @@
+"""The steps of CI jobs, on GitHub and GitLab."""

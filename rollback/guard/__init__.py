@@ -1,0 +1,1 @@
+"""The guard: a function that takes the standby when an alarm goes off."""

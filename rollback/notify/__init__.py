@@ -1,0 +1,1 @@
+"""Messages about rollbacks: to Slack, and to an EventBridge bus."""

@@ -1,0 +1,1 @@
+"""What is deployed, what happened, and whether the ledger is intact: reads only."""

@@ -1,0 +1,1 @@
+"""Releases: recorded, listed, adopted, compared and quarantined."""
