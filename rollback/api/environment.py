@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from rollback.api import kinds
 from rollback.api.events import Event, Reporter
@@ -27,6 +27,7 @@ from rollback.model.release import Freeze
 from rollback.model.request import BEFORE, CutoverRequest, Request, TableRequest
 from rollback.model.situation import Policy
 from rollback.queries import situation
+from rollback.rooms import function
 from rollback.util.deadline import Deadline
 from rollback.util.errors import (
     AwaitingApproval,
@@ -49,17 +50,28 @@ if TYPE_CHECKING:
     from rollback.queries.report_data import ReportData
     from rollback.queries.status import Overview
     from rollback.queries.verification import Verified
-    from rollback.readiness.rules import Verdict
+    from rollback.readiness.api import Can
     from rollback.rehearsal.acceptance.api import Acceptance
     from rollback.rehearsal.api import Drills
-    from rollback.releases.api import Releases
-    from rollback.releases.differences import Difference
+    from rollback.releases.api import Diff, Releases
     from rollback.setup.adoption.api import Adoption
     from rollback.setup.catalogue.api import Catalogue
 
 T = TypeVar("T")
 # Seconds between two reads while waiting for an approval.
 _BETWEEN_LOOKS = 5.0
+
+
+class Of(Generic[T]):
+    """The part of an environment that a room adds: made of the environment when it is asked for, and imported then."""
+
+    def __init__(self, where: str) -> None:
+        """`where` is `module:class`, below `rollback`."""
+        self._where = where
+
+    def __get__(self, environment: Environment, owner: type[Environment] | None = None) -> T:
+        made: T = function(self._where)(environment)
+        return made
 
 
 class Environment(Operations):
@@ -74,6 +86,29 @@ class Environment(Operations):
     command shows: `UsageError` for wrong input, `Refused` by a guard, `Reverted`, `VerificationFailed`. The
     `result` attribute of an error of a rollback that had begun is its `Result`.
     """
+
+    # -- the rooms, a line each -----------------------------------------------------------------------------------
+
+    releases: Of[Releases] = Of("releases.api:Releases")
+    """The recorded releases."""
+    ledger: Of[LedgerUpkeep] = Of("emergency.upkeep:LedgerUpkeep")
+    """The ledger after an emergency, or after a restore."""
+    adoption: Of[Adoption] = Of("setup.adoption.api:Adoption")
+    """Declared resources that the account already has. Raises `UsageError` without Pulumi's SDK."""
+    acceptance: Of[Acceptance] = Of("rehearsal.acceptance.api:Acceptance")
+    """Checks in the account of the behaviour of AWS that this tool relies on."""
+    catalogue: Of[Catalogue] = Of("setup.catalogue.api:Catalogue")
+    """The functions that the settings list, compared with those that the account has."""
+    guard: Of[Guard] = Of("guard.api:Guard")
+    """The function that takes the standby for an alarm, and its alarms."""
+    drills: Of[Drills] = Of("rehearsal.api:Drills")
+    """Rehearsed rollbacks."""
+    emergency: Of[Emergency] = Of("emergency.api:Emergency")
+    """Aliases rolled back without the ledger, under the break-glass role."""
+    diff: Of[Diff] = Of("releases.api:Diff")
+    """What changed between two releases: functions, versions, code, commits."""
+    can: Of[Can] = Of("readiness.api:Can")
+    """Whether a change to `commit` could be rolled back. Changes nothing, and takes no lease."""
 
     _close: Callable[[], object] = staticmethod(lambda: None)
 
@@ -159,73 +194,15 @@ class Environment(Operations):
         return kinds.Prune(self)
 
     @property
-    def releases(self) -> Releases:
-        """The recorded releases."""
-        from rollback.releases.api import Releases  # noqa: PLC0415 - of this alone
-
-        return Releases(self)
-
-    @property
     def standby(self) -> Standby:
         """The rollback that is planned and approved in advance."""
         from rollback.api.standby import Standby  # noqa: PLC0415 - of this alone
 
         return Standby(self)
 
-    @property
-    def ledger(self) -> LedgerUpkeep:
-        """The ledger after an emergency, or after a restore."""
-        from rollback.emergency.upkeep import LedgerUpkeep  # noqa: PLC0415 - of this alone
-
-        return LedgerUpkeep(self)
-
-    @property
-    def adoption(self) -> Adoption:
-        """Declared resources that the account already has. Raises `UsageError` without Pulumi's SDK."""
-        from rollback.setup.adoption.api import Adoption  # noqa: PLC0415 - an extra
-
-        return Adoption(self)
-
-    @property
-    def acceptance(self) -> Acceptance:
-        """Checks in the account of the behaviour of AWS that this tool relies on."""
-        from rollback.rehearsal.acceptance.api import Acceptance  # noqa: PLC0415 - of this alone
-
-        return Acceptance(self)
-
-    @property
-    def catalogue(self) -> Catalogue:
-        """The functions that the settings list, compared with those that the account has."""
-        from rollback.setup.catalogue.api import Catalogue  # noqa: PLC0415 - of this alone
-
-        return Catalogue(self)
-
-    @property
-    def guard(self) -> Guard:
-        """The function that takes the standby for an alarm, and its alarms."""
-        from rollback.guard.api import Guard  # noqa: PLC0415 - of this alone
-
-        return Guard(self)
-
-    @property
-    def drills(self) -> Drills:
-        """Rehearsed rollbacks."""
-        from rollback.rehearsal.api import Drills  # noqa: PLC0415 - of this alone
-
-        return Drills(self)
-
     def table(self, name: str) -> kinds.Table:
         """A DynamoDB table to restore. `plan` checks that it exists."""
         return kinds.Table(self, name)
-
-    def emergency(self) -> Emergency:
-        """Aliases rolled back without the ledger, under the break-glass role.
-
-        Raises `Refused` under any other role, or if the environment has no archive.
-        """
-        from rollback.emergency.api import Emergency  # noqa: PLC0415 - of this alone
-
-        return Emergency(self)
 
     def required_approval(self, kind: str, *, below: bool = False) -> Policy:
         """What a kind of rollback needs: `none`, `confirm` by the same person, or approval by another `identity`.
@@ -418,12 +395,12 @@ class Environment(Operations):
         """All digits of a commit that may be deployed. Raises `Refused` if it is quarantined, or if somebody else has
         frozen the environment.
         """
+        from rollback.engines import git  # noqa: PLC0415 - of this alone
         from rollback.lifecycle import quarantine  # noqa: PLC0415 - of this alone
-        from rollback.releases import record_release  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
             freeze.respected(session)
-            sha = record_release.checked_commit(session.root, commit)
+            sha = git.checked_commit(session.root, commit)
             if covering := quarantine.covering(session, sha):
                 lifting = "\n".join(quarantine.lifting(covering, session.environment))
                 raise Refused(
@@ -498,34 +475,12 @@ class Environment(Operations):
                 return report_data.single(session, rollback_id)
             return report_data.gather(session, limit)
 
-    def diff(self, before: str = "previous", after: str = "deployed") -> Difference:
-        """What changed between two releases: functions, versions, code, commits.
-
-        Each side is a version of a recorded release, `previous` or `recorded` (of each service, by the ledger), or
-        `deployed` (what the aliases are at now). Raises `UsageError` for a release that is not recorded, `Refused`
-        where there is no previous one.
-        """
-        from rollback.releases import compare as release_diff  # noqa: PLC0415 - of this alone
-
-        with self.operation(reading=True) as session:
-            return release_diff.difference(session, before, after)
-
     def audit(self) -> Audited:
         """Walks the whole ledger and its archive; `findings` are the places where they disagree, the oldest first."""
         from rollback.queries import audit  # noqa: PLC0415 - of this alone
 
         with self.operation() as session:
             return audit.audit(session.ledger, session.account.each, self._reporter)
-
-    def can(self, commit: str = "HEAD", *, github: bool = False) -> Verdict:
-        """Whether a change to `commit` could be rolled back. Changes nothing, and takes no lease.
-
-        With `github` it counts as not reversible unless GitHub's environment has required reviewers.
-        """
-        from rollback.readiness import collect  # noqa: PLC0415 - of this alone
-
-        with self.operation(reading=True) as session:
-            return collect.gather(session, commit, insist=github, notice=self._reporter.notice)
 
     # -- guards ----------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ from rollback.api.failures import in_our_words
 from rollback.api.results import Plan, Result
 from rollback.aws.account import Account
 from rollback.config.settings import Settings
-from rollback.emergency import journal
 from rollback.ledger.store import Unanswered
 from rollback.lifecycle import context, record_names
 from rollback.lifecycle.context import Session
@@ -26,6 +25,7 @@ from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.situation import RecordSeen
 from rollback.queries import situation
+from rollback.rooms import hooked
 from rollback.targets.table.events import StepDone
 from rollback.util.errors import (
     AwaitingApproval,
@@ -204,7 +204,8 @@ class Operations:
 
     def _without_ledger(self, session: Session, error: Unanswered) -> None:
         """Names emergencies with journals on this machine, and adds to the error what to type next."""
-        for path in journal.found(journal.folder(), session.environment, session.settings.account):
-            self._reporter.emit(Alarm(text=journal.reminder(path, session.environment)))
+        for find in hooked("journals"):
+            for one in find(session.environment, session.settings.account):
+                self._reporter.emit(Alarm(text=one.reminder))
         advice = situation.without(session, error)
         error.what, error.next = f"{error.what.rstrip('.')}. {advice.what}", advice.next

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rollback.api.events import Reporter
-from rollback.setup.catalogue.inventory import Progress
+
+# Begins a piece of work of so many steps (0: unknown), and returns what is called after each.
+Progress = Callable[[str, int], Callable[[], None]]
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from rollback import reports
 from rollback.ci import api as ci
 from rollback.cli.options import Env, Identifier, Reason, names_in
 from rollback.cli.runtime import end, verb
@@ -20,7 +19,7 @@ from rollback.model import record as records
 from rollback.model.request import StoredRequest, read
 from rollback.util.errors import Code, RollbackError, UsageError
 from rollback.util.stdio import write_out
-from rollback.views import terminal
+from rollback.views import markdown, terminal
 
 
 class WorkflowKind(StrEnum):
@@ -140,7 +139,7 @@ def plan(
             # The command needs some of that to stop, and the job's other steps to begin.
             seconds=str(max(60, 3 * record.rto_seconds - 240)),
         )
-        ci.summarise(reports.summary(report.records[found]))
+        ci.summarise(markdown.summary(report.records[found]))
 
 
 def reviewer(env: Env) -> None:
@@ -180,7 +179,7 @@ def end_(
         waiting = opened.record(identifier).status is records.Status.AWAITING_APPROVAL
         if waiting and approval in ("failure", "cancelled"):
             opened.abort(identifier, "it was not approved")
-        ci.summarise(reports.summary(opened.report(identifier).records[identifier]))
+        ci.summarise(markdown.summary(opened.report(identifier).records[identifier]))
 
 
 @contextmanager

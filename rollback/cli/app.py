@@ -19,171 +19,87 @@ from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
 from rollback.cli.lazy import LazyCommand, meant
 from rollback.cli.output import asks_for_json
 from rollback.cli.verbosity import Debug, Quiet, Verbose
+from rollback.rooms import rooms
 from rollback.util.errors import Code, RollbackError, UsageError
 from rollback.util.sanitize import clean
 from rollback.util.stdio import to_nowhere, warn, write_out
 
-# For each group, in the order of its help: the verb, its function in `rollback.cli.commands`, and the
-# first sentence of that function's docstring, so that a list of verbs needs none of their modules.
-VERBS = {
+# For each group the core's verbs: the verb's function, and the first sentence of that function's docstring, so that a
+# list of verbs needs none of their modules. The rooms' verbs are added to it.
+VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "rollback": {
-        "lambda": ("roll_back:lambda_", "Roll Lambda aliases back to an earlier release."),
-        "stack": ("roll_back:stack", "Roll a Pulumi stack back to an earlier commit."),
+        "lambda": ("cli.commands.roll_back:lambda_", "Roll Lambda aliases back to an earlier release."),
+        "stack": ("cli.commands.roll_back:stack", "Roll a Pulumi stack back to an earlier commit."),
         "terraform": (
-            "roll_back:terraform",
+            "cli.commands.roll_back:terraform",
             "Roll the Terraform configuration back to an earlier commit.",
         ),
         "table": (
-            "roll_back:table",
+            "cli.commands.roll_back:table",
             "Restore a table to a point in time, beside the live one; a second step cuts over to it.",
         ),
         "full": (
-            "roll_back:full",
+            "cli.commands.roll_back:full",
             "Roll back a whole release: aliases, then the stack, then the Terraform configuration.",
         ),
-        "report": ("report:report", "Write an HTML report of one rollback, or of the whole environment."),
-        "freeze": ("freeze:freeze", "Block deployments and rollbacks by everybody else until unfreeze."),
-        "unfreeze": ("freeze:unfreeze", "Lift an environment's freeze, no matter who set it."),
+        "freeze": (
+            "cli.commands.freeze:freeze",
+            "Block deployments and rollbacks by everybody else until unfreeze.",
+        ),
+        "unfreeze": ("cli.commands.freeze:unfreeze", "Lift an environment's freeze, no matter who set it."),
         "prune": (
-            "prune:prune",
+            "cli.commands.prune:prune",
             "Delete published versions that no release needs; without --digest or --yes, list them and ask.",
         ),
         "audit": (
-            "audit:audit",
+            "cli.commands.audit:audit",
             "Check the whole ledger against its archive: exit 5 if an item was changed.",
         ),
-        "drill": (
-            "drill:drill",
-            "Rehearse a rollback: break something, roll it back and measure the time; not in production.",
-        ),
-        "adopt": (
-            "adopt:adopt",
-            "List declared resources that already exist, and how to import them into the stack; changes nothing.",
-        ),
-        "init": (
-            "init:init",
-            "Write the settings of a new environment from the functions of an AWS account.",
-        ),
-        "acceptance": (
-            "acceptance:acceptance",
-            "Test in a sandbox account that AWS behaves as this tool expects: exit 5 if it does not.",
-        ),
-        "login": (
-            "login:login",
-            "Assume a role with MFA, and keep its credentials on this machine until they expire.",
-        ),
-        "logout": ("login:logout", "Remove the credentials that login stored."),
-        "credentials": (
-            "login:credentials",
-            "Print the credentials of a login, for credential_process of an AWS profile.",
-        ),
-        "can": (
-            "can:can",
-            "Check whether a release could be rolled back: exit 0, or 3 with each reason.",
-        ),
         "approve": (
-            "unfinished:approve",
+            "cli.commands.unfinished:approve",
             "Approve another person's plan, under the approver role.",
         ),
-        "apply": ("unfinished:apply", "Apply an approved plan, or one that you confirm by its digest."),
-        "resume": ("unfinished:resume", "Finish an interrupted rollback, from any machine."),
-        "abort": ("unfinished:abort", "Cancel a plan, or undo an unfinished rollback."),
+        "apply": (
+            "cli.commands.unfinished:apply",
+            "Apply an approved plan, or one that you confirm by its digest.",
+        ),
+        "resume": ("cli.commands.unfinished:resume", "Finish an interrupted rollback, from any machine."),
+        "abort": ("cli.commands.unfinished:abort", "Cancel a plan, or undo an unfinished rollback."),
         "watch": (
-            "standby:watch",
+            "cli.commands.standby:watch",
             "Watch a release's alarms, and take the standby if one goes off: exit 4 if so.",
         ),
         "verify": (
-            "status:verify",
+            "cli.commands.status:verify",
             "Verify what is deployed; with an ID, verify that rollback again.",
         ),
-        "status": ("status:status", "Show what is deployed, what is running, and what to type next."),
-        "diff": ("records:diff", "Show what changed between two releases, or since the previous one."),
-        "history": ("records:history", "List releases, rollbacks and stack updates, newest first."),
+        "status": (
+            "cli.commands.status:status",
+            "Show what is deployed, what is running, and what to type next.",
+        ),
+        "history": (
+            "cli.commands.records:history",
+            "List releases, rollbacks and stack updates, newest first.",
+        ),
         "show": (
-            "records:show",
+            "cli.commands.records:show",
             "Show a rollback (plan, journal, next command), drill or stack update.",
         ),
     },
-    "release": {
-        "record": ("release:record", "Record what is deployed as a release, after a deployment."),
-        "adopt": (
-            "release:adopt",
-            "Make a release of published versions whose description is exactly the release's name.",
-        ),
-        "list": ("release:list_", "List the recorded releases, newest first."),
-        "quarantine": (
-            "release:quarantine",
-            "Quarantine a release: no rollback goes to it until the quarantine is lifted.",
-        ),
-        "lift": ("release:lift", "Lift the quarantine of a release."),
-    },
     "standby": {
         "prepare": (
-            "standby:prepare",
+            "cli.commands.standby:prepare",
             "Plan the rollback of the newest release in advance, so that it can be taken in seconds.",
         ),
-        "take": ("standby:take", "Apply the standby, without another approval."),
-    },
-    "catalogue": {
-        "sync": (
-            "catalogue:sync",
-            "Add new functions to the settings, and remove those that no longer exist.",
-        ),
-    },
-    "guard": {
-        "build": (
-            "guard:build",
-            "Build the package of the guard's function; run it before `pulumi up` of the foundation.",
-        ),
-        "status": (
-            "guard:status",
-            "Show whether the guard would act on an alarm, and why it ignored recent ones.",
-        ),
-        "test": (
-            "guard:rehearse",
-            "Run the guard as if an alarm went into ALARM now, without rolling back.",
-        ),
-    },
-    "ci": {
-        "role": (
-            "ci:role",
-            "Select a job's role: as outputs for GitHub's next step, or as variables for a GitLab shell.",
-        ),
-        "plan": (
-            "ci:plan",
-            "Plan a rollback and record it; a second attempt of the run uses the same record.",
-        ),
-        "reviewer": ("ci:reviewer", "Output who reviewed this run, from GitHub or GitLab."),
-        "apply": (
-            "ci:apply",
-            "Apply the run's plan; or resume it, if an earlier attempt was interrupted or failed.",
-        ),
-        "end": (
-            "ci:end_",
-            "Cancel a plan that was rejected or timed out, and write the result to the job's summary.",
-        ),
-    },
-    "foundation": {
-        "split": (
-            "foundation:split",
-            "Remove from the stack's state the resources that the foundation's stack has now; changes nothing in the account.",
-        ),
-    },
-    "ledger": {
-        "import": (
-            "ledger:import_",
-            "Import the journal of an emergency, once the ledger is available again.",
-        ),
-        "mend": ("ledger:mend", "Restore from the archive the entries that a restored or new table lacks."),
-    },
-    "tools": {
-        "install": (
-            "tools:install",
-            "Install the Pulumi engine with Pulumi's official installer, for this command only.",
-        ),
+        "take": ("cli.commands.standby:take", "Apply the standby, without another approval."),
     },
 }
-
+# The groups' lines of help.
+GROUPS = {"standby": "A rollback that is planned and approved in advance."}
+for room in rooms():
+    for group, verbs in room.verbs.items():
+        VERBS.setdefault(group, {}).update(verbs)
+    GROUPS.update(room.groups)
 
 # Key in a context's `meta`: whether help lists every verb.
 _ALL = "rollback.help.all"
@@ -264,10 +180,14 @@ class _Group(TyperGroup):
         for panel, names in PANELS.items():
             if panel == FIRST or ctx.meta.get(_ALL):
                 with formatter.section(panel):
-                    formatter.write_dl([(name, lines[name]) for name in names])
+                    formatter.write_dl([(name, lines[name]) for name in names if name in lines])
         if not ctx.meta.get(_ALL):
             formatter.write_paragraph()
-            rest = [(panel, ", ".join(names)) for panel, names in PANELS.items() if panel != FIRST]
+            rest = [
+                (panel, ", ".join(name for name in names if name in lines))
+                for panel, names in PANELS.items()
+                if panel != FIRST
+            ]
             options = [max(one.opts, key=len) for one in self.get_params(ctx)]
             usual = ", ".join(name for name in options if "completion" not in name)
             formatter.write_dl([*rest, ("Options", usual)])
@@ -306,14 +226,8 @@ def _all(
     """Roll back a bad release: planned, approved, verified and recorded."""
 
 
-app.add_typer(_group("release", "Record, list, adopt and quarantine releases."))
-app.add_typer(_group("guard", "The guard: takes the standby when an alarm goes off."))
-app.add_typer(_group("standby", "A rollback that is planned and approved in advance."))
-app.add_typer(_group("catalogue", "The functions that an environment's settings list."))
-app.add_typer(_group("ci", "The steps of CI jobs; the workflows call them."))
-app.add_typer(_group("foundation", "What an administrator declares, in a separate stack."))
-app.add_typer(_group("ledger", "The ledger after an emergency, or after a restore."))
-app.add_typer(_group("tools", "The programs that this command drives."))
+for name, help_line in GROUPS.items():
+    app.add_typer(_group(name, help_line))
 
 
 def main() -> None:

@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
@@ -27,12 +26,13 @@ from typer.main import get_command
 from rollback.cli import verbosity
 from rollback.cli.help_texts import option_meant
 from rollback.cli.output import OUTPUT, with_output
+from rollback.rooms import function
 
 
 class LazyCommand(TyperCommand):
     """A verb whose name and help line are known; its module is imported when it is called or completed.
 
-    `where` is `module:function`, in `rollback.cli.commands`.
+    `where` is `module:function`, below `rollback`.
     """
 
     def __init__(self, name: str, where: str, line: str, examples: Sequence[str] = ()) -> None:
@@ -45,9 +45,8 @@ class LazyCommand(TyperCommand):
         return self._verb().make_context(info_name, args, parent, **extra)
 
     def _verb(self) -> TyperCommand:
-        module, _, function = self.where.partition(":")
         with _first_use():
-            callback = getattr(import_module(f"rollback.cli.commands.{module}"), function)
+            callback = function(self.where)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
         alone.command(self.name, cls=_Verb)(with_output(callback))
         verb = cast("_Verb", verbosity.added(get_command(alone)))

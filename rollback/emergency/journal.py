@@ -127,6 +127,23 @@ def place_of(place: Path, record: Record, account: str) -> Path:
     return place / f"emergency-{record.environment}-{account}-{record.rollback_id}{_SUFFIX}"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unimported:
+    """A journal on this machine that is not marked as imported: its record's id, and the notice about it."""
+
+    path: Path
+    identifier: str
+    reminder: str
+
+
+def here(environment: str, account: str) -> list[Unimported]:
+    """This user's journals of an environment that are not marked as imported, oldest first."""
+    return [
+        Unimported(path=path, identifier=identifier(path), reminder=reminder(path, environment))
+        for path in found(folder(), environment, account)
+    ]
+
+
 def identifier(path: Path) -> str:
     """The id of a journal's record, from the file's name."""
     return path.name.removesuffix(IMPORTED).removesuffix(_SUFFIX).rpartition("-")[2]

@@ -159,8 +159,7 @@ def _of(settings: Settings) -> Configured:
 def _state(
     session: Session, found: dict[str, Any], failure: RollbackError | None, unknown: RollbackError | None
 ) -> GuardState:
-    """The state, from what `integrations.guard.declared` found, how its function failed, or why it could not be asked."""
-    from rollback.guard import reaction as guard  # noqa: PLC0415 - of this alone
+    """The state, from what `guard.calls.declared` found, how its function failed, or why it could not be asked."""
     from rollback.model.automatic import Take, decide  # noqa: PLC0415 - as above
     from rollback.queries import automatic  # noqa: PLC0415 - of this alone
 
@@ -190,7 +189,7 @@ def _state(
         why=decision.reason,
         failed=len(found["failed"]),
         missed=missed,
-        declined=tuple((entry.at, entry.status) for entry in guard.declined(session)),
+        declined=tuple((entry.at, entry.status) for entry in guarding.declined(session.ledger.timeline(readable=True))),
     )
 
 
@@ -252,7 +251,7 @@ def _sha256(package: Path) -> str:
 
 
 def _problems(found: dict[str, Any], settings: Settings) -> list[str]:
-    """What keeps the guard from acting, from what `integrations.guard.declared` found."""
+    """What keeps the guard from acting, from what `guard.calls.declared` found."""
     alarms, runtime = found["alarms"], _of(settings).runtime
     told = [
         *(

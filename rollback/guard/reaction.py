@@ -233,17 +233,6 @@ def prove(session: Session, _kind: str) -> tuple[Check, str]:
         return Check(check="smoke", ok=False, detail=str(error)), ""
 
 
-def declined(session: Session) -> list[Entry]:
-    """Why alarms were ignored since the newest release, and whether they recovered; newest first."""
-    found: list[Entry] = []
-    for entry in session.ledger.timeline(readable=True):
-        if entry.is_release:
-            break
-        if entry.kind in (DECLINED, RECOVERY):
-            found.append(entry)
-    return found
-
-
 def _text(answer: Answer) -> str:
     return f"{answer.code} {answer.alarm}: {answer.why}"[:_TEXT]
 

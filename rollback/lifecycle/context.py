@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from rollback import targets
 from rollback.aws.account import Account, caller_account, connect
@@ -22,8 +23,7 @@ from rollback.lifecycle import approval
 from rollback.model.identity import Actor
 from rollback.model.record import WAITING, Check, Record, Status, now_iso
 from rollback.model.situation import Life, Policy, RecordSeen
-from rollback.notify import event_bus, slack
-from rollback.notify.slack import Notifier
+from rollback.rooms import hooked
 from rollback.targets.base import Context, Target
 from rollback.util.clocks import Clocks
 from rollback.util.errors import Code, RollbackError, UsageError
@@ -31,6 +31,19 @@ from rollback.util.errors import Code, RollbackError, UsageError
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class Notifier(Protocol):
+    """Sends messages about records; never raises, and never delays a rollback."""
+
+    def notify(self, seen: RecordSeen) -> None:
+        """Queues the message of a record that began, changed or ended."""
+
+    def place(self, record: Record) -> str:
+        """The id of a record's message; empty if none was posted."""
+
+    def close(self) -> None:
+        """Waits a few seconds for queued messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +65,7 @@ class Session:
     confirm_dead: str = ""
     # Checks that the table has not lost entries.
     watch: LedgerWatch | None = None
-    # Posts to Slack; None where it is not configured.
+    # Posts messages; None where that is not configured.
     notifier: Notifier | None = None
     # Replaces the configured smoke command (`smoke_test.smoke`).
     prove: Callable[[str], tuple[Check, str] | None] | None = None
@@ -65,8 +78,9 @@ class Session:
         """Sends a record that began, changed or ended to the notifier, and its end to the event bus."""
         if self.notifier is not None:
             self.notifier.notify(self.seen(record))
-        if untold := event_bus.told(self.account, record):
-            self.notices.append(untold)
+        for tell in hooked("ended"):
+            if untold := tell(self.account, record):
+                self.notices.append(untold)
 
     def seen(self, record: Record) -> RecordSeen:
         """A record with what is stored in it, and the approval that the environment requires. Where the
@@ -138,7 +152,8 @@ def begin(
     name = _callers_environment(root) if environment is None else environment
     settings = settings_module.load(root, name)
     account = connect(settings)
-    return session_of(root, account, slack.notifier(account, notice))
+    notifiers = [make(account, notice) for make in hooked("notifier")]
+    return session_of(root, account, next(iter(notifiers), None))
 
 
 def session_of(root: Path, account: Account, notifier: Notifier | None, *, confirm_dead: str = "") -> Session:

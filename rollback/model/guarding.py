@@ -55,3 +55,14 @@ def runtimes(message: str) -> tuple[str, str]:
     """The two runtimes in an error that has the text of `other_runtime`; both are empty in any other."""
     found = _OTHER_RUNTIME.search(message)
     return (found[1].rstrip("."), found[2].rstrip(".")) if found else ("", "")
+
+
+def declined(timeline: Iterable[Entry]) -> list[Entry]:
+    """Why alarms were ignored since the newest release, and whether they recovered; newest first."""
+    found: list[Entry] = []
+    for entry in timeline:
+        if entry.is_release:
+            break
+        if entry.kind in (DECLINED, RECOVERY):
+            found.append(entry)
+    return found

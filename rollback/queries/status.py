@@ -6,17 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from rollback.aws.functions import observe, observe_alias, strangers
 from rollback.config.naming import BREAK_GLASS, DEPLOYER, DRILL
-from rollback.emergency.journal import (
-    folder,
-    found,
-    identifier,
-    reminder,
-)
 from rollback.engines import git
 from rollback.ledger.health import protections
 from rollback.ledger.schema import Bar, Newer
@@ -42,6 +35,7 @@ from rollback.queries.recovery_options import (
     no_way_back,
     recovery_options,
 )
+from rollback.rooms import hooked
 from rollback.targets.aliases.recorded import LostRecord, Recorded, recorded
 from rollback.util.errors import RollbackError
 from rollback.util.times import shown_time
@@ -203,7 +197,7 @@ def _assembled(
             deployer=str(taking(settings, DEPLOYER, session.caller)),
             driller=str(taking(settings, DRILL, session.caller)),
             drills=settings.drills,
-            journals=tuple(map(str, around.journals)),
+            journals=tuple(str(one.path) for one in around.journals),
         )
     )
     bound = frozen is not None and frozen.binds(session.caller.person)
@@ -247,7 +241,7 @@ def _assembled(
         else (),
         frozen=frozen,
         emergencies=(
-            *(reminder(path, session.environment) for path in around.journals),
+            *(one.reminder for one in around.journals),
             *_recent_emergencies(session, recent),
         ),
         warnings=(*session.alarms, *around.damaged, *around.over, *beside.warnings),
@@ -283,7 +277,7 @@ class _Around:
     recent: list[Record]
     holders: Mapping[str, Mapping[str, Any]]
     over: tuple[str, ...]
-    journals: list[Path]
+    journals: list[Any]
 
 
 def _around(session: Session, timeline: Timeline) -> _Around:
@@ -322,17 +316,19 @@ def _beside(session: Session) -> _Beside:
     )
 
 
-def _not_imported(session: Session) -> list[Path]:
+def _not_imported(session: Session) -> list[Any]:
     """The emergency journals on this machine that are not imported, oldest first."""
 
-    def known(path: Path) -> bool:
+    def known(name: str) -> bool:
         try:
-            return session.ledger.load(identifier(path)).adopted
+            return session.ledger.load(name).adopted
         except RollbackError:
             return False
 
-    journals = found(folder(), session.environment, session.settings.account)
-    return [path for path in journals if not known(path)]
+    journals = [
+        one for find in hooked("journals") for one in find(session.environment, session.settings.account)
+    ]
+    return [one for one in journals if not known(one.identifier)]
 
 
 def _recent_emergencies(session: Session, recent: Sequence[Record]) -> list[str]:

@@ -11,7 +11,8 @@ from rollback.lifecycle import quarantine
 from rollback.model.identity import Actor
 from rollback.model.release import Entry, Quarantine, Timeline
 from rollback.queries import status
-from rollback.releases import record_release
+from rollback.releases import compare, record_release
+from rollback.releases.differences import Difference
 from rollback.releases.record_release import Recorded
 
 if TYPE_CHECKING:
@@ -138,3 +139,20 @@ class Releases:
             for notice in recorded.notices:
                 reporter.notice(notice)
             return recorded
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What changed between two releases."""
+
+    environment: Environment
+
+    def __call__(self, before: str = "previous", after: str = "deployed") -> Difference:
+        """What changed between two releases: functions, versions, code, commits.
+
+        Each side is a version of a recorded release, `previous` or `recorded` (of each service, by the ledger), or
+        `deployed` (what the aliases are at now). Raises `UsageError` for a release that is not recorded, `Refused`
+        where there is no previous one.
+        """
+        with self.environment.operation(reading=True) as session:
+            return compare.difference(session, before, after)

@@ -6,18 +6,16 @@ It is longer than 400 lines: both ways share the write of a release.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained
 from rollback.aws.functions import observe, observe_alias
-from rollback.engines.git import resolved
+from rollback.engines.git import checked_commit
 from rollback.ledger.lease import ALIASES, RECORDING, HeldLeases
 from rollback.ledger.lease import STACK as STACK_LEASE
 from rollback.ledger.lease import TERRAFORM as TERRAFORM_LEASE
@@ -49,7 +47,6 @@ from rollback.util.extras import ExtraMissing
 R = TypeVar("R")
 # Reads the stack's commit, or None and the reason.
 StackCommit = Callable[[], tuple[str | None, str]]
-_SHA = re.compile(r"[0-9a-f]{40}")
 # How often an alias is read again, because it changed between two reads.
 # The unpublished version, which can be edited.
 LATEST = "$LATEST"
@@ -257,23 +254,6 @@ def stack_commit(session: Session) -> StackCommit:
         return lambda: (None, why)
 
     return lambda: deployed_commit(session.root, session.settings)
-
-
-def checked_commit(root: Path, commit: str) -> str:
-    """A commit's 40 hexadecimal digits; abbreviations, HEAD, branches and tags are looked up in the checkout.
-
-    Raises `UsageError` where it is not a commit, or ambiguous.
-    """
-    if _SHA.fullmatch(commit):
-        return commit
-    known = resolved(root, commit)
-    if known is not None:
-        return known
-    raise UsageError(
-        f"{commit[:80]!a} is not a commit of this repository.",
-        code=Code.UNKNOWN_COMMIT,
-        next="git fetch origin  # if the commit is newer than this clone\ngit log --oneline  # lists the commits",
-    )
 
 
 def _with_stack(commits: Commits, stack: StackCommit | None) -> tuple[Commits, list[str]]:

@@ -1,4 +1,4 @@
-"""`rollback release …`: records, lists, adopts and quarantines releases."""
+"""`rollback release …` and `diff`: records, lists, adopts, compares and quarantines releases."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from rollback.cli import completion
 from rollback.cli.options import Commit, Env, Json, Reason, Services, Version, minutes_if, names_in
 from rollback.cli.runtime import verb
 from rollback.releases import api as releases
+from rollback.releases import lists, view
 from rollback.util.errors import RollbackError
 from rollback.util.times import shown_time
-from rollback.views import documents, json_output, records, rich_layout, terminal
+from rollback.views import documents, json_output, rich_layout, terminal
 
 Named = Annotated[
     str, typer.Argument(metavar="VERSION", help="The release.", autocompletion=completion.releases)
@@ -121,8 +122,8 @@ def list_(
     with verb(env, json, reads=True) as (opened, ui):
         found = opened.releases.list()
         ui.show(
-            records.releases_view(found, everything=everything),
-            [documents.listed_document(row) for row in found],
+            lists.releases_view(found, everything=everything),
+            [lists.listed_document(row) for row in found],
         )
 
 
@@ -165,9 +166,34 @@ def _recorded(
     standby: dict[str, Any] | None = None,
 ) -> None:
     ui.show(
-        records.recorded_view(opened.name, recorded),
+        lists.recorded_view(opened.name, recorded),
         {
-            **documents.recorded_document(recorded),
+            **lists.recorded_document(recorded),
             **({} if standby is None else {"standby": standby}),
         },
     )
+
+
+def diff(
+    env: Env,
+    before: Annotated[
+        str,
+        typer.Argument(
+            metavar="[A]",
+            help="A release, or previous, recorded (in the ledger) or deployed.",
+            show_default=True,
+            autocompletion=completion.sides,
+        ),
+    ] = "previous",
+    after: Annotated[
+        str,
+        typer.Argument(metavar="[B]", help="The same.", autocompletion=completion.sides),
+    ] = "deployed",
+    json: Json = False,
+) -> None:
+    """Show what changed between two releases, or since the previous one."""
+    with verb(env, json, reads=True) as (opened, ui):
+        found = opened.diff(before, after)
+        ui.show(view.view(found), view.document(found))
+        if found.resources and not json:
+            ui.next("\n".join(f"{command}  # which resources differ" for command in found.resources))

@@ -1,7 +1,14 @@
-"""Reports, as one HTML page or as Markdown."""
+"""Reports, as one HTML page."""
 
-from rollback.queries.report_data import ReportData, ReportedRecord
-from rollback.reports.page import page
-from rollback.views.markdown import summary
+from rollback.rooms import Room
 
-__all__ = ["ReportData", "ReportedRecord", "page", "summary"]
+ROOM = Room(
+    verbs={
+        "rollback": {
+            "report": (
+                "reports.verbs:report",
+                "Write an HTML report of one rollback, or of the whole environment.",
+            ),
+        },
+    },
+)

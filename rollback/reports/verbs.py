@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from rollback import reports
 from rollback.cli import completion, output
 from rollback.cli.options import Json, MaybeEnv
 from rollback.cli.runtime import verb
+from rollback.reports.page import page
 from rollback.util.errors import Code, UsageError
 from rollback.util.stdio import write_out
 from rollback.views import rich_layout
+from rollback.views.markdown import summary as markdown_of
 
 _STDOUT = "-"
 
@@ -63,7 +64,7 @@ def report(
         found = opened.report(identifier or "", limit)
         # An id may have been typed in short.
         name, one = next(iter(found.records.items())) if identifier else (opened.name, None)
-        document = reports.summary(one) if markdown and one else reports.page(found)
+        document = markdown_of(one) if markdown and one else page(found)
         if file == _STDOUT or (markdown and not file and not json):
             write_out(document.removesuffix("\n"))
             return

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from rollback.queries.record_details import RecordDetails
     from rollback.queries.recovery_options import RecoveryOption
     from rollback.queries.status import InfrastructureStatus, Overview
-    from rollback.releases.api import ListedRelease
-    from rollback.releases.record_release import Recorded
 
 # -- records and plans -----------------------------------------------------------------------------------------
 
@@ -259,39 +257,3 @@ def history_document(history: History) -> list[dict[str, Any]]:
         ),
         *(dict(moment.document) for moment in history.moments),
     ]
-
-
-def listed_document(row: ListedRelease) -> dict[str, Any]:
-    """A release of `release list`."""
-    return with_former(
-        {
-            "kind": "adoption" if row.adopted else "release",
-            "id": row.version,
-            "seq": row.seq,
-            "version": row.version,
-            "created_at": row.at,
-            "created_by": plain(row.recorded_by),
-            "by": row.by,
-            "commit": row.commit,
-            "services": list(row.services),
-            "deployed_for": list(row.stands_for),
-            "quarantined_for": list(row.quarantined_for),
-            "not_below": row.not_below,
-        },
-        created_at="at",
-        deployed_for="stands_for",
-    )
-
-
-def recorded_document(recorded: Recorded) -> dict[str, Any]:
-    """A release that was recorded: its fields without the manifest, whether it is `new`, and what is `deployed` now."""
-    release = {name: value for name, value in plain(recorded.release).items() if name != "manifest"}
-    return with_former(
-        {
-            **release,
-            "function_count": release["functions"],
-            "deployed": recorded.deployed,
-            "new": recorded.new,
-        },
-        deployed="stands",
-    )

@@ -17,10 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.model.advice import Advice
-from rollback.model.grouping import number, some, together
+from rollback.model.grouping import some, together
 from rollback.model.messages import counted, resources, without_drills
 from rollback.model.record import MARKS, Check, Event, Record, Status
-from rollback.model.release import NOTHING, is_of_drill
+from rollback.model.release import NOTHING
 from rollback.model.resource_changes import SAME
 from rollback.model.situation import FunctionStatus, RecordSeen, Service, State, heartbeat
 from rollback.util import sanitize
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from rollback.queries.record_details import RecordDetails
     from rollback.queries.recovery_options import NoWayBack, RecoveryOption
     from rollback.queries.status import Overview
-    from rollback.releases.api import ListedRelease
 
 STATUS_STYLES: Mapping[str, str] = {
     Status.COMPLETE: "green",
@@ -64,7 +63,7 @@ _RESULTS = {str(status): style for status, style in STATUS_STYLES.items()} | {
 }
 _LOUD = "bold white on red"
 # Terminal widths that tables of two, three and six columns need.
-_TWO, _THREE, _SIX = 50, 76, 100
+_TWO, _THREE, SIX = 50, 76, 100
 _NARROW_BY = 14
 # Characters of a commit's subject in a list; `show` shows all of it.
 _SUBJECT = 60
@@ -137,7 +136,7 @@ def record_view(seen: RecordSeen, events: Iterable[Event] = ()) -> RenderableTyp
     journal = list(events)
     if journal:
         wide, narrow = _journal(record, journal), _journal(record, journal, by=_NARROW_BY)
-        parts.extend([Text(), Either(_SIX, wide, narrow)])
+        parts.extend([Text(), Either(SIX, wide, narrow)])
     return Group(*parts)
 
 
@@ -349,24 +348,12 @@ def _how(moment: Moment, named: set[str]) -> Cell:
     return [ended, [(subject, "")]] if subject else [ended]
 
 
-def _headed(*names: str) -> Table:
+def headed(*names: str) -> Table:
     """A table whose first column is never wrapped; the others wrap instead of being cut."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in names:
         table.add_column(name, no_wrap=name == names[0], overflow="fold")
     return table
-
-
-def recorded_view(environment: str, recorded: Any) -> Text:
-    """What was recorded (`rollback.releases.record_release.Recorded`), and what is deployed now."""
-    release = recorded.release
-    what = "Recorded" if recorded.new else "Already recorded:"
-    commit = f"commit {release.commit[:12]}" if release.commit else "an unknown commit"
-    now = "is at no recorded release" if recorded.deployed == NOTHING else f"is at {recorded.deployed}"
-    floor = f" Rollbacks to releases older than {release.not_below} are refused." if release.not_below else ""
-    return text(
-        f"{what} {release.version}: {number(release.functions, 'function')} at {commit}. {environment} {now}.{floor}"
-    )
 
 
 def deployed_now(stands: str) -> Text:
@@ -383,8 +370,8 @@ def overview_view(view: Any) -> RenderableType:
         f"({view.account}, {view.region})  ",
         deployed_now(view.stands),
     )
-    table = _headed("service", "deployed", "functions", "back to", "quarantined")
-    narrow = _headed("service", "deployed")
+    table = headed("service", "deployed", "functions", "back to", "quarantined")
+    narrow = headed("service", "deployed")
     odd: list[Text] = []
     common = common_prefix([status.function for service in view.services for status in service.functions])
     for service in view.services:
@@ -552,37 +539,6 @@ def differs(status: FunctionStatus) -> str:
     return f"at version {status.version}, expected {status.expected}"
 
 
-def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) -> RenderableType:
-    """The releases, newest first. Quarantined releases of drills that are not
-    deployed are summed up in one line, unless `everything` is shown.
-    """
-    if not rows:
-        return text("No releases recorded yet.", "dim")
-    wide = _headed("version", "when", "by", "commit", "deployed for", "quarantined for")
-    narrow = _headed("when", "release")
-    for column in wide.columns[1:4]:
-        column.no_wrap = True
-    shown = [row for row in rows if everything or not _is_over(row)]
-    for row in shown:
-        below = f" (not below {row.not_below})" if row.not_below else ""
-        version = text(f"{row.version}{below}", "bold" if row.stands_for else "")
-        by, commit = text(row.by.partition(" (")[0]), text(row.commit[:7])
-        deployed = text(_some(row.stands_for, row.services), "green")
-        quarantined = text(_some(row.quarantined_for, row.services), "yellow")
-        wide.add_row(version, text(shown_time(row.at)), by, commit, deployed, quarantined)
-        text_parts = Text.assemble(version, "  by ", by, f", commit {commit}" if commit else "")
-        for name, what in (("deployed for ", deployed), ("quarantined for ", quarantined)):
-            text_parts.append_text(Text.assemble("\n", name, what) if what else Text())
-        narrow.add_row(text(shown_time(row.at)), text_parts)
-    hidden = len(rows) - len(shown)
-    more = [text(f"{hidden} quarantined releases of drills are hidden; use --all.", "dim")] if hidden else []
-    return Group(Either(_SIX, wide, narrow), *more)
-
-
-def _is_over(row: ListedRelease) -> bool:
-    """Whether a row is a drill's release that is quarantined and not deployed."""
-    return is_of_drill(row.version) and bool(row.quarantined_for) and not row.stands_for
-
-
-def _some(chosen: Sequence[str], everything: Sequence[str]) -> str:
+def some_of(chosen: Sequence[str], everything: Sequence[str]) -> str:
+    """Names, or `all`."""
     return "all" if chosen and len(chosen) == len(everything) else ", ".join(chosen)

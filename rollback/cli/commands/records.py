@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli import completion
 from rollback.cli.options import Env, Identifier, Json, MaybeEnv
 from rollback.cli.runtime import verb
-from rollback.releases import view as release_diff
 from rollback.util.errors import Code, UsageError
 from rollback.views import documents, records
 
@@ -71,28 +69,3 @@ def show(identifier: Identifier, env: MaybeEnv = None, json: Json = False) -> No
             ui.show(drill.one(rehearsed), drill.one_document(rehearsed))
             return
         ui.show(records.opened_view(details), documents.details_document(details))
-
-
-def diff(
-    env: Env,
-    before: Annotated[
-        str,
-        typer.Argument(
-            metavar="[A]",
-            help="A release, or previous, recorded (in the ledger) or deployed.",
-            show_default=True,
-            autocompletion=completion.sides,
-        ),
-    ] = "previous",
-    after: Annotated[
-        str,
-        typer.Argument(metavar="[B]", help="The same.", autocompletion=completion.sides),
-    ] = "deployed",
-    json: Json = False,
-) -> None:
-    """Show what changed between two releases, or since the previous one."""
-    with verb(env, json, reads=True) as (opened, ui):
-        found = opened.diff(before, after)
-        ui.show(release_diff.view(found), release_diff.document(found))
-        if found.resources and not json:
-            ui.next("\n".join(f"{command}  # which resources differ" for command in found.resources))

@@ -8,18 +8,17 @@ from typing import Annotated
 import typer
 
 from rollback.cli import completion
-from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Timeout, Wait, Yes, names_in
-from rollback.cli.runtime import answering, preview_or_start, verb
-from rollback.emergency.verbs import (
+from rollback.cli.emergency_options import (
     AlthoughAnswers,
     AlthoughQuarantined,
     Emergent,
     Options,
     Resume,
     Undo,
-    emergency,
     only_in_an_emergency,
 )
+from rollback.cli.options import DryRun, Env, Json, Reason, Release, Services, Timeout, Wait, Yes, names_in
+from rollback.cli.runtime import answering, preview_or_start, verb
 from rollback.model.request import (
     CutoverRequest,
     FullRequest,
@@ -28,6 +27,7 @@ from rollback.model.request import (
     TableRequest,
     TerraformRequest,
 )
+from rollback.rooms import hooked
 from rollback.util.errors import Code, UsageError
 from rollback.util.stdio import write_out
 from rollback.views import plan as plans
@@ -116,7 +116,8 @@ def lambda_(
             allow_below=allow_below,
         )
         if in_emergency:
-            emergency(opened, ui, request, options)
+            for carry_out in hooked("emergency"):
+                carry_out(opened, ui, request, options)
             return
         only_in_an_emergency(options)
         if as_shell:

@@ -13,10 +13,9 @@ from typing import TypeVar
 
 from rollback.aws import alarms
 from rollback.config.naming import GUARD, ROLLBACK
-from rollback.guard import reaction as guard
 from rollback.model.automatic import RED
 from rollback.model.drill import Drill, guarded_service
-from rollback.model.guarding import DECLINED
+from rollback.model.guarding import DECLINED, declined
 from rollback.model.kind import Kind
 from rollback.model.record import Record, Status, seconds_between
 from rollback.rehearsal.scenario import StateBefore
@@ -135,7 +134,7 @@ class AutomaticScenario(CodeScenario):
         session = self.stage.session
         record = session.ledger.load(name).record
         if record.status is Status.STANDBY:
-            for entry in guard.declined(session):
+            for entry in declined(session.ledger.timeline(readable=True)):
                 if entry.kind == DECLINED and f" {alarm}: " in entry.status:
                     raise RollbackError(f"The guard did not act: {entry.status}", code=Code.DRILL_FAILED)
         return None if record.status in _UNDER_WAY else record

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from rollback.api.stepwise import Progress
 from rollback.aws import account as accounts
 from rollback.aws import stacks as of_stacks
 from rollback.aws.account import code, explained
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
-Progress = Callable[[str, int], Callable[[], None]]
 # Kind and name of a resource → its tags.
 _Tags = dict[tuple[str, str], dict[str, str]]
 # "Up to 10 times per second" (DescribeContinuousBackups,

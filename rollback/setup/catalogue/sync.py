@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rollback.api.stepwise import Progress
 from rollback.config import settings as configured
 from rollback.config.model import nearest
 from rollback.config.naming import is_like
@@ -17,7 +18,6 @@ from rollback.setup.catalogue import grouping as catalogue
 from rollback.setup.catalogue import initial, inventory
 from rollback.setup.catalogue.files import Change, File, changes
 from rollback.setup.catalogue.grouping import Difference, Selection
-from rollback.setup.catalogue.inventory import Progress
 from rollback.util import safe_yaml
 from rollback.util.errors import Code, Refused, UsageError
 

@@ -10,7 +10,7 @@ from rollback.cli.options import DryRun, Env, Json
 from rollback.cli.runtime import verb
 from rollback.setup.catalogue import view as views
 from rollback.setup.catalogue.grouping import Selection
-from rollback.setup.init_verb import tag_of
+from rollback.setup.init_verbs import tag_of
 from rollback.util.errors import Code, Refused
 
 

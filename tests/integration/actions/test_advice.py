@@ -12,8 +12,9 @@ from rollback.queries import report_data
 from rollback.queries.record_details import details
 from rollback.queries.situation import compared, of, without
 from rollback.queries.status import overview
-from rollback.reports import page, summary
+from rollback.reports.page import page
 from rollback.views.documents import details_document, overview_document
+from rollback.views.markdown import summary
 from tests.doubles.functions import no_answer
 from tests.doubles.world import ALICE, BOB, TABLE, World, approved_by, texts
 

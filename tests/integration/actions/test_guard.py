@@ -16,11 +16,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from rollback.guard import reaction as guard
-from rollback.guard.reaction import Answer, Answering, declined
+from rollback.guard.reaction import Answer, Answering
 from rollback.lifecycle.freeze import freeze
 from rollback.lifecycle.lifecycle import Lifecycle
 from rollback.lifecycle.quarantine import lift, quarantine
 from rollback.model.automatic import Why
+from rollback.model.guarding import declined
 from rollback.model.identity import Actor
 from rollback.model.record import Record, Status
 from rollback.queries.audit import audit
@@ -92,7 +93,10 @@ class Night:
         return ledger.load(names[0]).record
 
     def declined(self) -> list[str]:
-        return [entry.status.partition(" ")[0] for entry in declined(self.world.session())]
+        return [
+            entry.status.partition(" ")[0]
+            for entry in declined(self.world.session().ledger.timeline(readable=True))
+        ]
 
     def sound(self) -> bool:
         session = self.world.session()

@@ -20,8 +20,9 @@ from bench import browsing
 from localaws.toolchain.tools import CHROMIUM
 from rollback.model.request import AliasesRequest
 from rollback.queries.history import past
-from rollback.queries.report_data import DETAILED, gather
-from rollback.reports import ReportData, page, summary
+from rollback.queries.report_data import DETAILED, ReportData, gather
+from rollback.reports.page import page
+from rollback.views.markdown import summary
 from tests.doubles.world import World, create_table, settings, texts
 from tests.prepared import prepared
 

@@ -25,13 +25,13 @@ from rollback.model.retention import Doomed, deleted
 from rollback.queries.audit import audit
 from rollback.queries.history import past
 from rollback.releases.api import listed
+from rollback.releases.lists import releases_view
 from rollback.util.errors import (
     Code,
     Refused,
     RollbackError,
     UsageError,
 )
-from rollback.views.records import releases_view
 from tests.coded import coded
 from tests.doubles.dying import Killed, Life
 from tests.doubles.functions import Alias, Functions, client_error, nothing
