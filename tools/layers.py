@@ -1,6 +1,6 @@
-"""`python -m tools.layers`: checks that the table of the packages in CONTRIBUTING.md matches the code.
+"""`python -m tools.layers`: checks that the tables of the packages in CONTRIBUTING.md match the code.
 
-`--write` updates the page; without it, exit 1 reports a difference. The layers are those of the import contract in
+`--write` updates the page; without it, exit 1 reports a difference. Layers and rooms are those of the import contracts in
 pyproject.toml, the imports are those of the code.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import grimp
 
 from localaws.paths import ROOT
+from rollback.rooms import ROOMS
 from tools.generated import in_step
 
 PAGE = ROOT / "CONTRIBUTING.md"
@@ -33,19 +34,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def picture() -> str:
-    """A Markdown table with one line for each layer, the highest first: its content, its modules, its imports."""
-    graph = grimp.build_graph("rollback", cache_dir=None)
-    layers = _layers()
-    members = {layer: {layer, *graph.find_descendants(layer)} for layer in layers}
-    lines = ["| package | holds | modules | imports |", "|---|---|--:|---|"]
-    for layer in layers:
-        used = {
-            target for module in members[layer] for target in graph.find_modules_directly_imported_by(module)
-        }
-        below = [other.rpartition(".")[2] for other in layers if other != layer and members[other] & used]
-        name, count = layer.rpartition(".")[2], sum(not _is_package(module) for module in members[layer])
-        lines.append(f"| `{name}` | {_sentence(layer)} | {count} | {', '.join(below) or '–'} |")
-    return "\n".join(lines) + "\n"
+    """Two Markdown tables, of the layers (the highest first) and of the rooms: what each holds, its modules, the layers
+    that it imports.
+    """
+    graph = grimp.build_graph("rollback", cache_dir=None, exclude_type_checking_imports=True)
+    layers, rooms = _layers(), [f"rollback.{name}" for name in ROOMS]
+    members = {one: {one, *graph.find_descendants(one)} for one in (*layers, *rooms)}
+    tables = []
+    for title, packages in (("layer", layers), ("room", rooms)):
+        lines = [f"| {title} | holds | modules | imports |", "|---|---|--:|---|"]
+        for package in packages:
+            used = {
+                target
+                for module in members[package]
+                for target in graph.find_modules_directly_imported_by(module)
+            }
+            below = [
+                other.rpartition(".")[2] for other in layers if other != package and members[other] & used
+            ]
+            name, count = (
+                package.rpartition(".")[2],
+                sum(not _is_package(module) for module in members[package]),
+            )
+            lines.append(f"| `{name}` | {_sentence(package)} | {count} | {', '.join(below) or '–'} |")
+        tables.append("\n".join(lines) + "\n")
+    return "\n".join(tables)
 
 
 def _layers() -> list[str]:
@@ -63,7 +76,8 @@ def _is_package(module: str) -> bool:
 
 def _sentence(package: str) -> str:
     """The first sentence of a package's docstring."""
-    text = (_path(package) / "__init__.py").read_text(encoding="utf-8")
+    where = _path(package) / "__init__.py" if _is_package(package) else _path(package).with_suffix(".py")
+    text = where.read_text(encoding="utf-8")
     docstring = " ".join(text.partition('"""')[2].partition('"""')[0].split())
     return docstring.partition(". ")[0].removesuffix(".")
 

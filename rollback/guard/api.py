@@ -189,7 +189,9 @@ def _state(
         why=decision.reason,
         failed=len(found["failed"]),
         missed=missed,
-        declined=tuple((entry.at, entry.status) for entry in guarding.declined(session.ledger.timeline(readable=True))),
+        declined=tuple(
+            (entry.at, entry.status) for entry in guarding.declined(session.ledger.timeline(readable=True))
+        ),
     )
 
 

@@ -129,4 +129,9 @@ def _run(*commands: list[str], **env: str) -> list[tuple[str, set[str]]]:
 
 
 def _verbs(modules: set[str]) -> list[str]:
-    return [name for name in modules if name.startswith("rollback.cli.commands.")]
+    return [
+        name
+        for name in modules
+        if (name.startswith("rollback.") and name.endswith("verbs"))
+        or name.startswith("rollback.cli.commands.")
+    ]

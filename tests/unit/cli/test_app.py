@@ -8,7 +8,6 @@ import re
 import shlex
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from rollback import rooms
 from rollback.cli import output
 from rollback.cli.app import ELSEWHERE, VERBS, app
 from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
@@ -125,9 +125,8 @@ def test_the_environment_may_be_a_variable(project: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("described", [one for verbs in VERBS.values() for one in verbs.values()], ids=str)
 def test_the_table_of_verbs_has_the_help_of_each_verb(described: tuple[str, str]) -> None:
     where, line = described
-    module, _, function = where.partition(":")
 
-    assert inspect.getdoc(getattr(import_module(f"rollback.cli.commands.{module}"), function)) == line
+    assert inspect.getdoc(rooms.function(where)) == line
 
 
 @pytest.mark.parametrize("env", ["", "prd", "../dev", "dev\n", "d" * 5000, "$(id)"])

@@ -102,7 +102,7 @@ def test_an_error_has_its_class_code_unless_it_is_given_one() -> None:
 
 
 def test_every_code_shows_when_it_is_given() -> None:
-    lines = (PACKAGE / "core" / "errors.py").read_text(encoding="utf-8").splitlines()
+    lines = (PACKAGE / "util" / "errors.py").read_text(encoding="utf-8").splitlines()
     bare = [
         code.name
         for code in Code

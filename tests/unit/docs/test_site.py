@@ -34,7 +34,7 @@ def repository(tmp_path: Path) -> Path:
         "rollback/util/errors.py": '"""Errors."""\n',
         "rollback/engines/__init__.py": "",
         "rollback/engines/gated/__init__.py": '"""Gated."""\n',
-        "rollback/integrations/gated/gate.py": _MODULE + _FUNCTION,
+        "rollback/engines/gated/gate.py": _MODULE + _FUNCTION,
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
@@ -94,7 +94,7 @@ def test_what_the_person_on_call_reads_comes_first(repository: Path, tmp_path: P
 
 
 def test_what_is_not_there_is_an_error(repository: Path, tmp_path: Path) -> None:
-    gate, part, page = "rollback/integrations/gated/gate.py", "components/part.py", "docs/guide.md"
+    gate, part, page = "rollback/engines/gated/gate.py", "components/part.py", "docs/guide.md"
     for file, before, after in (
         ("README.md", "guide.md#first", "guide.md#second"),
         (page, "../program.py", "gone.md"),
@@ -117,7 +117,7 @@ def test_a_docstring_alone_that_describes_another_function_is_an_error(
     repository: Path, tmp_path: Path
 ) -> None:
     """What only warns where docstrings are read is not forgiven when all links are whole."""
-    gate = repository / "rollback/integrations/gated/gate.py"
+    gate = repository / "rollback/engines/gated/gate.py"
     gate.write_text((_MODULE + _FUNCTION).replace("pid: of whom", "process: of whom"), encoding="utf-8")
 
     assert "'process'" in build(repository, tmp_path / "made")

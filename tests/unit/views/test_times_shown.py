@@ -18,8 +18,9 @@ from rollback.model.situation import RecordSeen
 from rollback.notify.slack import message
 from rollback.queries.history import Moment
 from rollback.queries.report_data import ReportData, ReportedRecord
-from rollback.reports import page, summary
+from rollback.reports.page import page
 from rollback.views.live_status import LiveScreen, change_line
+from rollback.views.markdown import summary
 from rollback.views.records import history_view, overview_view, record_view
 from rollback.views.terminal import Terminal
 from tests.doubles.records import a_record

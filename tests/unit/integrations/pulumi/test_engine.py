@@ -241,7 +241,7 @@ def test_only_the_gated_command_starts_the_engine() -> None:
     """Everything else asks the Automation API: nothing names the engine's program but where it is found."""
     here = Path(rollback.__file__).parent
     texts = {path.relative_to(here).as_posix(): path.read_text() for path in here.rglob("*.py")}
-    engine = "integrations/pulumi/engine.py"
+    engine = "engines/pulumi/engine.py"
 
     found = {
         name
@@ -250,8 +250,8 @@ def test_only_the_gated_command_starts_the_engine() -> None:
     }
     started = {name for name, text in texts.items() if "GatedCommand(" in text}
 
-    assert found <= {engine, "actions/reversibility/collect.py"}
-    assert started == {engine, "integrations/gated/pulumi_command.py"}
+    assert found <= {engine, "readiness/collect.py"}
+    assert started == {engine, "engines/gated/pulumi_command.py"}
     assert "subprocess" not in texts[engine]
 
 
