@@ -13,7 +13,7 @@ from pathlib import Path
 from localaws.errors import LocalError
 from localaws.paths import ROOT, cache, locked
 
-_REQUIREMENTS = ROOT / "rollback" / "api" / "guard_requirements.txt"
+_REQUIREMENTS = ROOT / "rollback" / "guard" / "guard_requirements.txt"
 _PLATFORM = "x86_64-manylinux2014"
 # Lambda's Python on the local account, which is this one, and two of which one is another.
 _PYTHONS = sorted({f"{sys.version_info.major}.{sys.version_info.minor}", "3.12", "3.13"})

@@ -395,12 +395,11 @@ class Environment(Operations):
         """All digits of a commit that may be deployed. Raises `Refused` if it is quarantined, or if somebody else has
         frozen the environment.
         """
-        from rollback.engines import git  # noqa: PLC0415 - of this alone
-        from rollback.lifecycle import quarantine  # noqa: PLC0415 - of this alone
+        from rollback.lifecycle import quarantine, record_names  # noqa: PLC0415 - of this alone
 
         with self.operation(reading=True) as session:
             freeze.respected(session)
-            sha = git.checked_commit(session.root, commit)
+            sha = record_names.checked_commit(session.root, commit)
             if covering := quarantine.covering(session, sha):
                 lifting = "\n".join(quarantine.lifting(covering, session.environment))
                 raise Refused(

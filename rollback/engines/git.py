@@ -50,7 +50,6 @@ _OFF = (
 )
 # Check out all files, exactly as they were committed.
 _WHOLE = ("core.sparseCheckout=false", "core.autocrlf=false", "submodule.recurse=false")
-_DIGITS = re.compile(r"[0-9a-f]{40}")
 _SHA = re.compile(r"[0-9a-fA-F]{4,64}")
 _LINK = "120000"
 _NAMED = 5
@@ -125,23 +124,6 @@ def resolved(root: Path, wanted: str) -> str | None:
         return None
     known = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
     return None if known.returncode else known.stdout.strip()
-
-
-def checked_commit(root: Path, commit: str) -> str:
-    """A commit's 40 hexadecimal digits; abbreviations, HEAD, branches and tags are looked up in the checkout.
-
-    Raises `UsageError` where it is not a commit, or ambiguous.
-    """
-    if _DIGITS.fullmatch(commit):
-        return commit
-    known = resolved(root, commit)
-    if known is not None:
-        return known
-    raise UsageError(
-        f"{commit[:80]!a} is not a commit of this repository.",
-        code=Code.UNKNOWN_COMMIT,
-        next="git fetch origin  # if the commit is newer than this clone\ngit log --oneline  # lists the commits",
-    )
 
 
 def branch(root: Path, symbolic: str = "HEAD") -> str:

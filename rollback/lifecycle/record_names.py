@@ -1,13 +1,15 @@
-"""Resolves the name of a record: an id, a unique prefix of one (as with git's commits), or `last`."""
+"""Resolves what a person types: the name of a record (an id, a unique prefix of one, or `last`), or of a commit."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from ulid import ULID
 
 from rollback.config.naming import APPROVER
+from rollback.engines import git
 from rollback.ledger.lease import RECORDING
 from rollback.lifecycle.context import Session
 from rollback.model.record import now_iso
@@ -15,6 +17,7 @@ from rollback.model.release import OPENED, RECORDS, Entry, Timeline, is_of_drill
 from rollback.util.errors import Code, UsageError
 
 LAST = "last"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 # In characters: six give an id's time to a quarter of an hour.
 SHORTEST = 6
 # The most ids that an error lists.
@@ -110,4 +113,21 @@ def _unknown(session: Session, name: str, hint: str = "") -> UsageError:
         f"There is no rollback {name[:80]!a} in {session.environment}.{hint}",
         code=Code.UNKNOWN_ROLLBACK,
         next=f"rollback history --env {session.environment}",
+    )
+
+
+def checked_commit(root: Path, commit: str) -> str:
+    """A commit's 40 hexadecimal digits; abbreviations, HEAD, branches and tags are looked up in the checkout.
+
+    Raises `UsageError` where it is not a commit, or ambiguous.
+    """
+    if _COMMIT.fullmatch(commit):
+        return commit
+    known = git.resolved(root, commit)
+    if known is not None:
+        return known
+    raise UsageError(
+        f"{commit[:80]!a} is not a commit of this repository.",
+        code=Code.UNKNOWN_COMMIT,
+        next="git fetch origin  # if the commit is newer than this clone\ngit log --oneline  # lists the commits",
     )

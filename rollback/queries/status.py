@@ -17,15 +17,7 @@ from rollback.lifecycle.context import Session
 from rollback.model.advice import Advice, advise
 from rollback.model.deployed import known
 from rollback.model.record import Record, now_iso
-from rollback.model.release import (
-    STACK,
-    TERRAFORM,
-    Freeze,
-    Quarantine,
-    Timeline,
-    label,
-    previous,
-)
+from rollback.model.release import STACK, TERRAFORM, Freeze, Quarantine, Timeline, label, previous
 from rollback.model.situation import FunctionStatus, RecordSeen, Service, Situation, State
 from rollback.model.taking import taking
 from rollback.queries import situation

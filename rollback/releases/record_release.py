@@ -15,13 +15,13 @@ from botocore.exceptions import ClientError
 
 from rollback.aws.account import code, explained
 from rollback.aws.functions import observe, observe_alias
-from rollback.engines.git import checked_commit
 from rollback.ledger.lease import ALIASES, RECORDING, HeldLeases
 from rollback.ledger.lease import STACK as STACK_LEASE
 from rollback.ledger.lease import TERRAFORM as TERRAFORM_LEASE
 from rollback.lifecycle import freeze, standby
 from rollback.lifecycle.context import Session
 from rollback.lifecycle.ports import Ui
+from rollback.lifecycle.record_names import checked_commit
 from rollback.model.grouping import some, together
 from rollback.model.record import DeployedVersion
 from rollback.model.release import (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rollback.engines import git as commits
-from rollback.engines.git import checked_commit
+from rollback.lifecycle.record_names import checked_commit
 from rollback.util.errors import Code, Refused, UsageError
 from rollback.views.json_output import commands as typed
 from tests.coded import coded
