@@ -96,10 +96,10 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
 }
 # The groups' lines of help.
 GROUPS = {"standby": "A rollback that is planned and approved in advance."}
-for room in rooms():
-    for group, verbs in room.verbs.items():
-        VERBS.setdefault(group, {}).update(verbs)
-    GROUPS.update(room.groups)
+for _room in rooms():
+    for _name, _verbs in _room.verbs.items():
+        VERBS.setdefault(_name, {}).update(_verbs)
+    GROUPS.update(_room.groups)
 
 # Key in a context's `meta`: whether help lists every verb.
 _ALL = "rollback.help.all"
@@ -177,17 +177,14 @@ class _Group(TyperGroup):
             with formatter.section("Commands"):
                 formatter.write_dl([*lines.items()])
             return
-        for panel, names in PANELS.items():
-            if panel == FIRST or ctx.meta.get(_ALL):
+        panels = {panel: [name for name in names if name in lines] for panel, names in PANELS.items()}
+        for panel, names in panels.items():
+            if names and (panel == FIRST or ctx.meta.get(_ALL)):
                 with formatter.section(panel):
-                    formatter.write_dl([(name, lines[name]) for name in names if name in lines])
+                    formatter.write_dl([(name, lines[name]) for name in names])
         if not ctx.meta.get(_ALL):
             formatter.write_paragraph()
-            rest = [
-                (panel, ", ".join(name for name in names if name in lines))
-                for panel, names in PANELS.items()
-                if panel != FIRST
-            ]
+            rest = [(panel, ", ".join(names)) for panel, names in panels.items() if names and panel != FIRST]
             options = [max(one.opts, key=len) for one in self.get_params(ctx)]
             usual = ", ".join(name for name in options if "completion" not in name)
             formatter.write_dl([*rest, ("Options", usual)])
@@ -226,8 +223,8 @@ def _all(
     """Roll back a bad release: planned, approved, verified and recorded."""
 
 
-for name, help_line in GROUPS.items():
-    app.add_typer(_group(name, help_line))
+for _name, _line in GROUPS.items():
+    app.add_typer(_group(_name, _line))
 
 
 def main() -> None:
