@@ -326,8 +326,6 @@ ADVICE: dict[str, Schema] = {
                         why=TEXT,
                         under=TEXT,
                         blocked_by_freeze=YES,
-                        by=old(TEXT, "under"),
-                        barred=old(YES, "blocked_by_freeze"),
                     )
                 ),
             ),
@@ -354,9 +352,6 @@ _OPTION = named(
         command=TEXT,
         under=TEXT,
         login=TEXT,
-        to=old(TEXT, "to_version"),
-        about=old(or_null(NUMBER), "estimated_seconds"),
-        last=old(or_null(NUMBER), "last_seconds"),
     ),
 )
 _SERVICE = named(
@@ -366,12 +361,8 @@ _SERVICE = named(
         deployed=or_null(TEXT),
         previous=or_null(TEXT),
         quarantined_versions=many(TEXT),
-        quarantined=old(many(TEXT), "quarantined_versions"),
         mixed=by_name(TEXT),
         functions=many(named("Function", what(fields(FunctionStatus)))),
-        name=old(TEXT, "service"),
-        stands=old(or_null(TEXT), "deployed"),
-        apart=old(by_name(TEXT), "mixed"),
     ),
 )
 _INFRASTRUCTURE = what(
@@ -379,10 +370,6 @@ _INFRASTRUCTURE = what(
     deployed=or_null(TEXT),
     subject=TEXT,
     quarantined_versions=many(TEXT),
-    quarantined=old(many(TEXT), "quarantined_versions"),
-    name=old(TEXT, "kind"),
-    stands=old(or_null(TEXT), "deployed"),
-    says=old(TEXT, "subject"),
 )
 _LEASE = named(
     "Lease",
@@ -414,10 +401,7 @@ STATUS = answer(
     no_way_back=many(what(fields(NoWayBack))),
     emergencies=many(TEXT),
     warnings=many(TEXT),
-    stands=old(TEXT, "deployed"),
     holders=old(by_name(ANY), "leases"),
-    strangers=old(many(TEXT), "not_in_catalogue"),
-    ways=old(many(_OPTION), "recovery_options"),
 )
 # A line of `status --watch`.
 CHANGE = named("StatusChange", row(changed_at=MOMENT, subject=TEXT, what=TEXT))
@@ -508,15 +492,12 @@ LISTED = row(
     deployed_for=many(TEXT),
     quarantined_for=many(TEXT),
     not_below=TEXT,
-    at=old(MOMENT, "created_at"),
     by=old(TEXT, "created_by"),
-    stands_for=old(many(TEXT), "deployed_for"),
 )
 RELEASED = answer(
     RELEASE,
     deployed=TEXT,
     new=YES,
-    stands=old(TEXT, "deployed"),
     standby=either(
         named("Record", what(SHOWN)),
         what(status={"const": NOTHING_TO_DO}),
@@ -594,7 +575,6 @@ DRILLS = rows(
         rto_seconds=WHOLE,
         last=or_null(what(DRILL)),
         planned_at=or_null(MOMENT),
-        planned=old(or_null(MOMENT), "planned_at"),
     ),
 )
 ADOPT = answer(
@@ -609,7 +589,6 @@ ADOPT = answer(
             state=one_of(ImportState),
             properties=many(TEXT),
             then=TEXT,
-            standing=old(one_of(ImportState), "state"),
         )
     ),
     held_by_terraform=many(TEXT),
@@ -681,8 +660,6 @@ SYNC = answer(
             entry=TEXT,
             from_function=TEXT,
             to_function=TEXT,
-            from_=old(TEXT, "from_function"),
-            to=old(TEXT, "to_function"),
         )
     ),
     without_alias=many(TEXT),

@@ -14,45 +14,37 @@ from rollback.releases.api import ListedRelease
 from rollback.releases.record_release import Recorded
 from rollback.util.canonical import plain
 from rollback.util.times import shown_time
-from rollback.views.json_output import with_former
 from rollback.views.records import SIX, headed, some_of
 from rollback.views.rich_layout import Either, text
 
 
 def listed_document(row: ListedRelease) -> dict[str, Any]:
     """A release of `release list`."""
-    return with_former(
-        {
-            "kind": "adoption" if row.adopted else "release",
-            "id": row.version,
-            "seq": row.seq,
-            "version": row.version,
-            "created_at": row.at,
-            "created_by": plain(row.recorded_by),
-            "by": row.by,
-            "commit": row.commit,
-            "services": list(row.services),
-            "deployed_for": list(row.stands_for),
-            "quarantined_for": list(row.quarantined_for),
-            "not_below": row.not_below,
-        },
-        created_at="at",
-        deployed_for="stands_for",
-    )
+    return {
+        "kind": "adoption" if row.adopted else "release",
+        "id": row.version,
+        "seq": row.seq,
+        "version": row.version,
+        "created_at": row.at,
+        "created_by": plain(row.recorded_by),
+        "by": row.by,
+        "commit": row.commit,
+        "services": list(row.services),
+        "deployed_for": list(row.stands_for),
+        "quarantined_for": list(row.quarantined_for),
+        "not_below": row.not_below,
+    }
 
 
 def recorded_document(recorded: Recorded) -> dict[str, Any]:
     """A release that was recorded: its fields without the manifest, whether it is `new`, and what is `deployed` now."""
     release = {name: value for name, value in plain(recorded.release).items() if name != "manifest"}
-    return with_former(
-        {
-            **release,
-            "function_count": release["functions"],
-            "deployed": recorded.deployed,
-            "new": recorded.new,
-        },
-        deployed="stands",
-    )
+    return {
+        **release,
+        "function_count": release["functions"],
+        "deployed": recorded.deployed,
+        "new": recorded.new,
+    }
 
 
 def releases_view(rows: Sequence[ListedRelease], *, everything: bool = False) -> RenderableType:

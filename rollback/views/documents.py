@@ -1,8 +1,8 @@
 """The JSON documents of most verbs: what the ledger contains and what is deployed.
 
 The same thing has the same key and shape in all of them: people are `{"person", "role"}`, times are text in ISO 8601
-(UTC) under a key that ends with `_at`, versions are `from_version` and `to_version`. Keys that had another name up to
-version 0.1 are also written under it for one version (`with_former`). The schema is `docs/output.schema.json`.
+(UTC) under a key that ends with `_at`, versions are `from_version` and `to_version`. The schema is
+`docs/output.schema.json`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rollback.model.record import plain_record, resource_counts
 from rollback.model.release import Freeze, another_stack, is_another_stack
 from rollback.model.situation import RecordSeen, Service
 from rollback.util.canonical import plain
-from rollback.views.json_output import error_document, with_former
+from rollback.views.json_output import error_document
 
 if TYPE_CHECKING:
     from rollback.queries.history import History
@@ -104,16 +104,12 @@ def advice_document(advice: Sequence[Advice]) -> dict[str, Any]:
                 "state": str(each.state),
                 "what": each.what,
                 "steps": [
-                    with_former(
-                        {
-                            "command": step.command,
-                            "why": step.why,
-                            "under": step.by,
-                            "blocked_by_freeze": step.barred,
-                        },
-                        under="by",
-                        blocked_by_freeze="barred",
-                    )
+                    {
+                        "command": step.command,
+                        "why": step.why,
+                        "under": step.by,
+                        "blocked_by_freeze": step.barred,
+                    }
                     for step in each.steps
                 ],
             }
@@ -127,62 +123,45 @@ def advice_document(advice: Sequence[Advice]) -> dict[str, Any]:
 
 def overview_document(view: Overview) -> dict[str, Any]:
     """An environment as `status` writes it."""
-    return with_former(
-        {
-            "environment": view.environment,
-            "account": view.account,
-            "region": view.region,
-            "deployed": view.stands,
-            "frozen": freeze_document(view.frozen),
-            "services": [_service(one) for one in view.services],
-            "infrastructure": [_infrastructure(one) for one in view.infrastructure],
-            "in_flight": [record_document(seen, ()) for seen in view.in_flight],
-            "leases": [_lease(domain, item) for domain, item in view.holders.items()],
-            "holders": plain(view.holders),
-            "not_in_catalogue": list(view.strangers),
-            "exact": view.exact,
-            "recovery_options": [_option(one) for one in view.ways],
-            "no_way_back": plain(view.no_way_back),
-            "emergencies": list(view.emergencies),
-            "warnings": list(view.warnings),
-            **advice_document(view.advice),
-        },
-        deployed="stands",
-        not_in_catalogue="strangers",
-        recovery_options="ways",
-    )
+    return {
+        "environment": view.environment,
+        "account": view.account,
+        "region": view.region,
+        "deployed": view.stands,
+        "frozen": freeze_document(view.frozen),
+        "services": [_service(one) for one in view.services],
+        "infrastructure": [_infrastructure(one) for one in view.infrastructure],
+        "in_flight": [record_document(seen, ()) for seen in view.in_flight],
+        "leases": [_lease(domain, item) for domain, item in view.holders.items()],
+        "holders": plain(view.holders),
+        "not_in_catalogue": list(view.strangers),
+        "exact": view.exact,
+        "recovery_options": [_option(one) for one in view.ways],
+        "no_way_back": plain(view.no_way_back),
+        "emergencies": list(view.emergencies),
+        "warnings": list(view.warnings),
+        **advice_document(view.advice),
+    }
 
 
 def _service(service: Service) -> dict[str, Any]:
-    return with_former(
-        {
-            "service": service.name,
-            "deployed": service.stands,
-            "previous": service.previous,
-            "quarantined_versions": list(service.quarantined),
-            "mixed": dict(service.apart),
-            "functions": plain(service.functions),
-        },
-        service="name",
-        deployed="stands",
-        mixed="apart",
-        quarantined_versions="quarantined",
-    )
+    return {
+        "service": service.name,
+        "deployed": service.stands,
+        "previous": service.previous,
+        "quarantined_versions": list(service.quarantined),
+        "mixed": dict(service.apart),
+        "functions": plain(service.functions),
+    }
 
 
 def _infrastructure(part: InfrastructureStatus) -> dict[str, Any]:
-    return with_former(
-        {
-            "kind": part.name,
-            "deployed": part.stands,
-            "subject": part.says,
-            "quarantined_versions": list(part.quarantined),
-        },
-        kind="name",
-        deployed="stands",
-        subject="says",
-        quarantined_versions="quarantined",
-    )
+    return {
+        "kind": part.name,
+        "deployed": part.stands,
+        "subject": part.says,
+        "quarantined_versions": list(part.quarantined),
+    }
 
 
 def _lease(domain: str, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,21 +179,16 @@ def _lease(domain: str, item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _option(option: RecoveryOption) -> dict[str, Any]:
-    return with_former(
-        {
-            "kind": str(option.kind),
-            "to_version": option.to,
-            "estimated_seconds": option.about,
-            "last_seconds": option.last,
-            "rto_seconds": option.rto_seconds,
-            "command": option.command,
-            "under": option.under,
-            "login": option.login,
-        },
-        to_version="to",
-        estimated_seconds="about",
-        last_seconds="last",
-    )
+    return {
+        "kind": str(option.kind),
+        "to_version": option.to,
+        "estimated_seconds": option.about,
+        "last_seconds": option.last,
+        "rto_seconds": option.rto_seconds,
+        "command": option.command,
+        "under": option.under,
+        "login": option.login,
+    }
 
 
 def freeze_document(freeze: Freeze | None) -> dict[str, Any] | None:

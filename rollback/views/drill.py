@@ -11,7 +11,6 @@ from rich.text import Text
 
 from rollback.model.drill import FAILED, PASSED, Drill, ScenarioSummary, drill_document
 from rollback.util.times import shown_time
-from rollback.views.json_output import with_former
 from rollback.views.markdown import escape, table
 from rollback.views.rich_layout import text
 
@@ -105,12 +104,9 @@ def document(row: ScenarioSummary) -> dict[str, Any]:
     """A row as JSON: `{"scenario", "rto_seconds", "last": <model.drill.drill_document>, "planned_at": <ISO time>}`;
     `last` is null where the scenario was never drilled.
     """
-    return with_former(
-        {
-            "scenario": row.scenario,
-            "rto_seconds": row.rto_seconds,
-            "last": drill_document(row.last) if row.last else None,
-            "planned_at": row.planned,
-        },
-        planned_at="planned",
-    )
+    return {
+        "scenario": row.scenario,
+        "rto_seconds": row.rto_seconds,
+        "last": drill_document(row.last) if row.last else None,
+        "planned_at": row.planned,
+    }

@@ -118,10 +118,3 @@ def commands(text: str) -> list[str]:
 def typed(steps: Sequence[str]) -> list[str]:
     """Shell lines without their comments. Pure."""
     return [step.partition("  # ")[0].rstrip() for step in steps]
-
-
-def with_former(document: Mapping[str, Any], **former: str) -> dict[str, Any]:
-    """`document` with some values repeated under the names that they had until version 0.1: `former` maps a
-    key to that name. Pure.
-    """
-    return {**document, **{old: document[new] for new, old in former.items()}}

@@ -294,7 +294,7 @@ def test_without_a_stack_and_in_another_account_it_is_reported_what_to_type(esta
 
 def _versions(run: Run) -> dict[str, tuple[str, list[str]]]:
     """The name in the account → how it stands, and the properties that differ."""
-    return {one["id"]: (one["standing"], one["properties"]) for one in run.json["resources"]}
+    return {one["id"]: (one["state"], one["properties"]) for one in run.json["resources"]}
 
 
 def _repaired(estate: Estate, one: Made) -> None:

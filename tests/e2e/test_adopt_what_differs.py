@@ -51,11 +51,11 @@ def test_a_provider_and_a_parameter_made_by_hand_are_adopted_and_the_second_up_c
     provider = _settled(platform, foundation, ADMIN, "--foundation")
     parameter = _settled(platform, "dev", DAN)
 
-    assert provider[ARN]["standing"] == "differs"
+    assert provider[ARN]["state"] == "differs"
     assert provider[ARN]["properties"] == [f"clientIdLists (no longer {THEIRS})", "tags"], (
         "what an up takes away from others is named"
     )
-    assert parameter[name]["standing"] == "differs"
+    assert parameter[name]["state"] == "differs"
     assert "description" in parameter[name]["properties"]
     now = platform.root_client("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=ARN)
     assert now["ClientIDList"] == [OIDC_AUDIENCE]

@@ -92,7 +92,7 @@ def test_a_night_without_a_ledger_from_the_first_look_to_the_morning_after(
     assert imported.code == 0, str(imported)
     assert imported.id == identifier
     status = dev.rollback("status", "--json", as_=ALICE)
-    assert status.json["stands"] == dev.deployed() == OLD
+    assert status.json["deployed"] == dev.deployed() == OLD
     document = [line.split()[1].rstrip(":") for line in status.json["emergencies"]]
     assert document == [first.stem.rpartition("-")[2], identifier], (
         "one on this machine only, one in the ledger"

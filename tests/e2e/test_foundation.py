@@ -347,7 +347,7 @@ def test_an_interrupted_import_is_finished_by_the_same_line(divided: Mapping[str
     )
 
     assert rest < first
-    assert {one["standing"] for one in divided["the rest"].json["resources"]} == {"exists"}
+    assert {one["state"] for one in divided["the rest"].json["resources"]} == {"exists"}
 
 
 @pytest.mark.soak  # test_one_stack_becomes_two_by_the_lines_that_are_printed_and_nothing_in_the_account_changes; tests/unit/actions/adoption/test_foundation.py decides the others

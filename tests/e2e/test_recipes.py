@@ -100,7 +100,7 @@ def mended(recipe: Recipe, files: dict[str, str]) -> None:
     assert all(recipe.live()[name] != version for name, version in before.items())
     status = recipe.platform.rollback("status", "--json", as_=ALICE)
     good(status)
-    assert {one["stands"] for one in status.json["services"]} == {"v3"}
+    assert {one["deployed"] for one in status.json["services"]} == {"v3"}
     good(recipe.platform.rollback("verify", as_=ALICE))
 
 

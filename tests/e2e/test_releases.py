@@ -13,7 +13,7 @@ def test_a_deployment_is_recorded_with_its_commit_and_its_parameters(dev: Platfo
     assert run.json["commit"] == "a" * 40
     assert run.json["terraform_commit"] == "b" * 40
     assert run.json["recorded_by"] == {"role": "bbws-access-dev-github-actions-role", "person": "dan"}
-    assert run.json["stands"] == "v1.0.0"
+    assert run.json["deployed"] == "v1.0.0"
     assert dev.deployed() == "v1.0.0"
     commit = dev.root_client("ssm").get_parameter(Name=dev.settings.names.terraform_commit)
     assert commit["Parameter"]["Value"] == "b" * 40
@@ -89,7 +89,7 @@ def test_an_account_with_a_past_is_adopted_and_then_rolled_back(dev: Platform) -
 
     assert (older.code, newer.code) == (0, 0), f"{older}\n{newer}"
     assert newer.json["adopted"] is True
-    assert newer.json["stands"] == "v1.1.0"
+    assert newer.json["deployed"] == "v1.1.0"
     assert run.code == 0, str(run)
     assert run.json["to_version"] == "v1.0.0"
     assert dev.versions() == dict.fromkeys(FUNCTIONS, "1")
@@ -150,5 +150,5 @@ def test_the_list_shows_what_is_deployed_and_what_is_quarantined(dev: Platform) 
 
     assert [row["version"] for row in rows] == ["v1.2.0", "v1.1.0", "v1.0.0"]
     assert rows[0]["quarantined_for"] == ["team_service"]
-    assert rows[1]["stands_for"] == ["team_service"]
-    assert sorted(rows[0]["stands_for"]) == ["audit_service", "role_service", "role_service_admin"]
+    assert rows[1]["deployed_for"] == ["team_service"]
+    assert sorted(rows[0]["deployed_for"]) == ["audit_service", "role_service", "role_service_admin"]

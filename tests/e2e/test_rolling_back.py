@@ -142,7 +142,7 @@ def test_some_services_alone_leave_a_mixed_estate_whose_parameter_reports_it(dev
     assert dev.deployed() == "v1.2.0+team_service@v1.1.0"
     assert run.json["services"] == ["team_service"]
     status = dev.rollback("status", "--json", as_=ALICE).json
-    assert {item["name"]: item["stands"] for item in status["services"]} == {
+    assert {item["service"]: item["deployed"] for item in status["services"]} == {
         "team_service": "v1.1.0",
         "role_service": "v1.2.0",
         "role_service_admin": "v1.2.0",
@@ -380,9 +380,9 @@ def test_a_function_that_was_left_out_is_seen_where_it_is_and_fails_verification
     assert run.code == 0, str(run)
     assert run.json["to_version"] == f"v1.1.0+{name}@v1.2.0"
     (service,) = (one for one in status.json["services"] if one["name"] == "role_service")
-    assert service["apart"] == {name: "v1.2.0"}
+    assert service["mixed"] == {name: "v1.2.0"}
     assert {one["function"]: one["release"] for one in service["functions"]}[name] == "v1.2.0"
-    assert dev.deployed() == status.json["stands"] == f"v1.2.0+role_service@v1.1.0+{name}@v1.2.0"
+    assert dev.deployed() == status.json["deployed"] == f"v1.2.0+role_service@v1.1.0+{name}@v1.2.0"
     assert verify.code == 5, str(verify)
     assert [one["check"] for one in verify.json["verification"] if not one["ok"]] == ["releases"]
 

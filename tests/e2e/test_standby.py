@@ -33,7 +33,9 @@ def test_in_prod_it_is_prepared_by_who_deploys_approved_once_and_taken_by_who_is
     assert before == {"4"}
     assert approved.code == 0, str(approved)
     assert [each["state"] for each in calm.json["advice"]] == ["HEALTHY"], str(calm)
-    assert calm.json["ways"][0]["command"].startswith("rollback standby take --env prod"), str(calm)
+    assert calm.json["recovery_options"][0]["command"].startswith("rollback standby take --env prod"), str(
+        calm
+    )
     assert (taken.code, taken.json["status"]) == (0, "COMPLETE"), str(taken)
     assert set(prod.versions()) == set(FUNCTIONS)
     assert set(prod.versions().values()) == {"3"}

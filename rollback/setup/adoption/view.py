@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from rollback.setup.adoption.import_ids import ImportPlan, ImportState
-from rollback.views.json_output import with_former
 from rollback.views.rich_layout import Either, text
 
 _STYLES = {ImportState.exists: "green", ImportState.differs: "yellow", ImportState.replaced: "bold red"}
@@ -59,17 +58,14 @@ def resources(found: ImportPlan) -> list[dict[str, Any]]:
     of names; `id` is null for an unknown type.
     """
     return [
-        with_former(
-            {
-                "urn": one.declared.urn,
-                "type": one.declared.type,
-                "id": one.declared.id,
-                "state": str(one.state),
-                "properties": list(one.properties),
-                "then": one.then,
-            },
-            state="standing",
-        )
+        {
+            "urn": one.declared.urn,
+            "type": one.declared.type,
+            "id": one.declared.id,
+            "state": str(one.state),
+            "properties": list(one.properties),
+            "then": one.then,
+        }
         for one in found.found
     ]
 

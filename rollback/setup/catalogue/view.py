@@ -11,7 +11,7 @@ from rollback.model.grouping import number
 from rollback.setup.catalogue.sync import Synced
 from rollback.setup.view import diff_view, few, steps_view
 from rollback.util.canonical import plain
-from rollback.views.json_output import typed, with_former
+from rollback.views.json_output import typed
 from rollback.views.rich_layout import text
 
 __all__ = ["document", "steps_view", "view"]
@@ -64,11 +64,7 @@ def document(synced: Synced, alias: str, steps: Sequence[str], *, written: bool)
         "new": plain(found.new),
         "gone": plain(found.gone),
         "renamed": [
-            with_former(
-                {"service": service, "entry": entry, "from_function": old, "to_function": new},
-                from_function="from",
-                to_function="to",
-            )
+            {"service": service, "entry": entry, "from_function": old, "to_function": new}
             for service, entry, old, new in found.renamed
         ],
         "without_alias": list(found.without_alias),

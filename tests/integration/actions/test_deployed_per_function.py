@@ -15,7 +15,7 @@ from rollback.queries.report_data import gather
 from rollback.queries.status import apart, overview
 from rollback.releases.api import listed
 from rollback.reports.page import page
-from rollback.util.canonical import plain
+from rollback.views.documents import overview_document
 from rollback.views.records import overview_view
 from tests.doubles.world import DAN, TABLE, World, settings
 from tests.recorded.stage import recorded
@@ -62,8 +62,8 @@ def test_a_service_with_a_function_left_out_is_mixed(mixed: World) -> None:
     found = {service.name: service.apart for service in overview(mixed.session()).services}
 
     assert found == {"teams": {GET: "v1.2.0"}, "roles": {}}
-    shown = plain(overview(mixed.session()))
-    assert {service["name"]: service["apart"] for service in shown["services"]} == found
+    shown = overview_document(overview(mixed.session()))
+    assert {service["service"]: service["mixed"] for service in shown["services"]} == found
 
 
 @pytest.mark.finding("M1")
