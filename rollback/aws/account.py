@@ -279,7 +279,7 @@ def was_refused(error: RollbackError) -> bool:
 
 
 def _client_error(error: exceptions.ClientError, doing: str, kind: type[RollbackError]) -> RollbackError:
-    name, message = code(error), str(error.response.get("Error", {}).get("Message", ""))
+    name, message = code(error), _short(str(error.response.get("Error", {}).get("Message", "")))
     if name in _SKEWED or (
         name in _INVALID | {"InvalidSignatureException"} and "ignature" in message and "expired" in message
     ):
@@ -316,7 +316,7 @@ def _client_error(error: exceptions.ClientError, doing: str, kind: type[Rollback
     )
 
 
-def _short(error: Exception) -> str:
+def _short(error: Exception | str) -> str:
     return " ".join(str(error).split())[:300]
 
 

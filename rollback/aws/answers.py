@@ -3,11 +3,12 @@
 botocore reads a body that is not JSON as an empty response, and a truncated one as far as it goes. Here
 such a response is ignored: the request is sent again, as after a lost connection, and its effect then
 decides (a conditional write that was already done fails its condition). Without a valid response, it is
-an error.
+an error. So are pages that do not end: a next page that repeats the last one, or more of them than anything has.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,17 @@ from botocore.hooks import BaseEventHooks
 
 # The number of attempts; the wait before each is a tenth of a second for every attempt before it.
 _ATTEMPTS = 5
+# The parameters that ask for a next page, and how many pages are read: a million functions, or a gigabyte of a ledger.
+_NEXT = (
+    "ExclusiveStartKey",
+    "Marker",
+    "NextToken",
+    "nextToken",
+    "position",
+    "KeyMarker",
+    "ContinuationToken",
+)
+_PAGES = 1000
 _JSON = frozenset({"lambda", "dynamodb", "ssm"})
 # Members that each response always has. Every UpdateItem here requests the item's new attributes.
 _WANTED: Mapping[str, tuple[str, ...]] = {
@@ -42,8 +54,37 @@ class MalformedAnswer(BotoCoreError):
     fmt = "the response to {operation} was truncated or invalid"
 
 
+class EndlessPages(BotoCoreError):
+    """Each page names a next one, and they are none that a service has."""
+
+    fmt = "the pages of {operation} do not end"
+
+
+class _Pages:
+    """Counts the pages of each request in each thread."""
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[int, str, str], tuple[str, int]] = {}
+
+    def count(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        """Called by botocore before each request. Raises `EndlessPages`."""
+        following = {name: params[name] for name in _NEXT if params.get(name)}
+        same = repr(sorted((name, repr(value)) for name, value in params.items() if name not in following))
+        request = (threading.get_ident(), model.name, same)
+        if not following:
+            self._asked.pop(request, None)
+            return
+        before, number = self._asked.get(request, ("", 0))
+        if repr(following) == before or number == _PAGES:
+            raise EndlessPages(operation=model.name)
+        self._asked[request] = (repr(following), number + 1)
+
+
 def trust_nothing(events: BaseEventHooks) -> None:
-    """Retries malformed responses of all clients that share `events`; the last attempt raises `MalformedAnswer`."""
+    """Retries malformed responses of all clients that share `events`; the last attempt raises `MalformedAnswer`, and
+    pages without an end raise `EndlessPages`.
+    """
+    events.register("before-parameter-build", _Pages().count, unique_id="endless-pages")
     events.register_first("needs-retry", _needs_retry, unique_id="malformed-retry")  # type: ignore[arg-type] # an answer counts
     events.register("after-call", _after_call, unique_id="malformed-answer")
 

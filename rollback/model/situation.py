@@ -14,6 +14,9 @@ from rollback.util.times import ago, shown_time
 
 Policy = Literal["none", "confirm", "identity"]
 
+# Characters of a text in a lease: anybody who can write it could fill the screen.
+_SHOWN = 200
+
 
 class State(StrEnum):
     """The state of an environment or a record. `HEALTHY`, `MIXED` and `ENDED` need no action."""
@@ -247,10 +250,10 @@ def lease_seen(domain: str, item: Mapping[str, Any], now: str) -> LeaseSeen:
     holder = item.get("holder", {})
     return LeaseSeen(
         domain=domain,
-        owner=str(item["owner"]),
+        owner=str(item["owner"])[:_SHOWN],
         life=life(item, now),
-        holder=f"{holder.get('person', '?')} on {holder.get('host', '?')}",
-        beat_at=str(item.get("beat_at", "")),
+        holder=f"{holder.get('person', '?')} on {holder.get('host', '?')}"[:_SHOWN],
+        beat_at=str(item.get("beat_at", ""))[:_SHOWN],
     )
 
 

@@ -69,6 +69,10 @@ def report(
             write_out(document.removesuffix("\n"))
             return
         path = Path(file or f"rollback-{name}.{'md' if markdown else 'html'}")
+        if path.exists() and not path.is_file():
+            raise UsageError(
+                f"Cannot write {path}: it is not a file.", code=Code.OUTPUT_UNWRITABLE, next="--file FILE"
+            )
         try:
             path.write_text(document, encoding="utf-8")
         except OSError as error:

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from rollback.aws.account import explained
 from rollback.aws.answers import MalformedAnswer, trust_nothing
@@ -123,3 +124,43 @@ def test_a_head_has_the_length_of_its_object_and_no_body(make: Callable[[str], A
 
     assert s3.head_object(Bucket="b", Key="k")["VersionId"] == "v1"
     assert len(asked) == 1
+
+
+def _page(number: int, *, again: bool) -> tuple[bytes, dict[str, str]]:
+    body = {"Functions": [], "NextMarker": "the same" if again else f"page {number}"}
+    return whole(json.dumps(body).encode())
+
+
+@pytest.mark.finding("B13")
+@pytest.mark.parametrize(("again", "most"), [(True, 2), (False, 1001)])
+def test_pages_that_do_not_end_are_an_error(make: Callable[[str], Any], most: int, *, again: bool) -> None:
+    client = make("lambda")
+    asked = answers(client, *(_page(number, again=again) for number in range(1100)))
+
+    with pytest.raises(RollbackError) as raised, explained("listing"):
+        list(client.get_paginator("list_functions").paginate())
+
+    assert raised.value.code is Code.AWS_ERROR
+    assert len(asked) <= most
+
+
+@pytest.mark.finding("B13")
+def test_a_second_look_begins_with_the_first_page(make: Callable[[str], Any]) -> None:
+    client = make("lambda")
+    two = (_page(1, again=False), whole(b'{"Functions": []}'))
+    asked = answers(client, *two, *two)
+
+    for _ in range(2):
+        list(client.get_paginator("list_functions").paginate())
+
+    assert len(asked) == 4
+
+
+@pytest.mark.finding("B14")
+def test_a_long_error_message_of_aws_is_cut() -> None:
+    answer = {"Error": {"Code": "Odd", "Message": "x" * 5_000_000}}
+
+    with pytest.raises(RollbackError) as raised, explained("reading"):
+        raise ClientError(answer, "GetAlias")  # type: ignore[arg-type] # a part of it
+
+    assert len(raised.value.what) < 500
