@@ -109,7 +109,10 @@ class LedgerStore:
                     "completed_at": now,
                     "counts": end.counts,
                     "verification": tuple(end.checks),
-                    "elapsed_seconds": record.seconds_until(now),
+                    # A record that had ended is only verified again, which is not part of the rollback's time.
+                    "elapsed_seconds": (
+                        record.elapsed_seconds if record.completed_at else record.seconds_until(now)
+                    ),
                     **({} if end.relieved_seconds is None else {"relieved_seconds": end.relieved_seconds}),
                 },
                 entry=end_entry(

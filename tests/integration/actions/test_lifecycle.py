@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from rollback.ledger.lease import ALIASES, LeaseLost
 from rollback.lifecycle.lifecycle import Lifecycle
 from rollback.lifecycle.quarantine import covering, lift, quarantine
 from rollback.lifecycle.run import new_record
-from rollback.model.record import Status, chain_break, plain_record
+from rollback.model.record import Status, chain_break, plain_record, seconds_between
 from rollback.model.release import Release
 from rollback.model.request import AliasesRequest
 from rollback.queries.as_recorded import check
@@ -117,6 +118,24 @@ def test_a_verification_that_passes_later_completes_the_record(world: World) -> 
     ended(world, finished, Status.COMPLETE, 0)
     with pytest.raises(Refused):
         world.flow().verify(identifier)
+
+
+@pytest.mark.finding("B12")
+@pytest.mark.parametrize("smoke", [(), BAD_SMOKE])
+def test_a_verification_later_leaves_the_time_that_the_rollback_took(
+    world: World, smoke: Sequence[str]
+) -> None:
+    world.story()
+    with_smoke(world, *BAD_SMOKE)
+    failed = world.begin().record
+    world.clock.sleep(660)
+    with_smoke(world, *smoke)
+
+    again = world.flow().verify(failed.rollback_id).record
+
+    assert again.elapsed_seconds == failed.elapsed_seconds < 60
+    assert again.relieved_seconds == failed.relieved_seconds
+    assert seconds_between(failed.completed_at, again.completed_at) >= 660
 
 
 def overtaken_one(world: World) -> str:
