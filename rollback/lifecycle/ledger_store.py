@@ -140,11 +140,7 @@ class LedgerStore:
                 self._unsure = False
             try:
                 yield
-            except LeaseLost:
-                raise
-            except Refused as refused:
-                if self.lease.in_flight:  # something may have been changed
-                    raise RollbackError(refused.what, code=refused.code, next=refused.next) from None
+            except (LeaseLost, Refused):
                 raise
             except RollbackError:
                 self._unsure = True

@@ -77,7 +77,7 @@ class RecordLeases:
     @contextmanager
     def _until_end(self, lease: HeldLeases, owner: str) -> Iterator[HeldLeases]:
         commands = Commands.in_ledger(owner, self.session.environment)
-        with interruptible(lambda: lease.in_flight, commands, owner):
+        with interruptible(lambda: lease.in_flight, commands, owner, begun=lambda: self.runs):
             try:
                 yield lease
             finally:

@@ -25,7 +25,7 @@ from rollback.model.record import Check, Event, Record, Status
 from rollback.model.release import another_stack
 from rollback.model.request import stored
 from rollback.targets.base import Failure, Target, Written
-from rollback.util.errors import Code, RollbackError, StoppedAtOnce
+from rollback.util.errors import Code, Refused, RollbackError, StoppedAtOnce, UsageError
 
 # Failures per event and characters per reason: an event must stay below DynamoDB's 400 KB.
 _FAILURES, _REASON = 200, 500
@@ -251,12 +251,20 @@ def working(ui: Ui, what: str, steps: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> Iterator[None]:
+def interruptible(
+    in_flight: Callable[[], bool], do: Commands, owner: str, begun: Callable[[], object] = lambda: True
+) -> Iterator[None]:
     """Adds to every error of a running record the commands that continue it.
+
+    Once a run has `begun`, a `UsageError` or `Refused` becomes a `RollbackError`: something may have been changed.
 
     Raises `StoppedAtOnce` for a second Ctrl-C, `RollbackError` for an unexpected error. The error of a lost lease has
     its own commands.
     """
+    then = f"{do.resume}  # to finish it\n{do.undo}  # to undo what can be undone"
+    changed = (
+        f"{do.place} has what was done so far, except perhaps the last changes: resume and abort detect them."
+    )
     try:
         yield
     except KeyboardInterrupt:
@@ -268,17 +276,21 @@ def interruptible(in_flight: Callable[[], bool], do: Commands, owner: str) -> It
             next=f"{do.resume}  # to finish it\n{do.undo}  # to undo it",
         ) from None
     except RollbackError as error:
-        if in_flight() and not isinstance(error, LeaseLost):
-            error.changed = error.changed or f"{do.place} has what was done so far."
-            then = f"{do.resume}  # to finish it\n{do.undo}  # to undo what can be undone"
-            error.next = f"{error.next}\n{then}" if error.next else then
-        raise
+        if not in_flight() or isinstance(error, LeaseLost):
+            raise
+        failed = error
+        if begun() and isinstance(error, (UsageError, Refused)):
+            own = "" if error.changed == error.changed_default else error.changed
+            failed = RollbackError(error.what, code=error.code, changed=own, next=error.next)
+        failed.changed = failed.changed or changed
+        failed.next = f"{failed.next}\n{then}" if failed.next else then
+        raise failed from error.__cause__
     except Exception as error:
         if isinstance(error, OSError) or not in_flight():
             raise
         raise RollbackError(
             f"Unexpected error: {type(error).__name__}: {str(error)[:200]}",
             code=Code.UNEXPECTED,
-            changed=f"{do.place} has what was done so far.",
-            next=f"{do.resume}  # to finish it\n{do.undo}  # to undo what can be undone",
+            changed=changed,
+            next=then,
         ) from error

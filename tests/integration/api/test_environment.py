@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import signal
 import threading
@@ -29,6 +30,7 @@ from rollback.model.release import Freeze
 from rollback.model.request import PruneRequest
 from rollback.util.errors import Cancelled
 from tests.coded import coded
+from tests.doubles.functions import client_error, nothing
 from tests.doubles.instead import Instead
 from tests.doubles.world import ALICE, BOB, World, approved_by, texts
 
@@ -404,6 +406,73 @@ def test_once_it_is_asked_to_stop_nothing_is_begun(world: World) -> None:
 
     assert world.functions.writes == []
     assert world.session().leases.holders() == {}
+
+
+def cut_off(world: World, error: Exception, *, everywhere: bool) -> Callable[[], None]:
+    """From the second UpdateAlias on, the ledger raises `error`, and Lambda too if it is `everywhere`. Returns what
+    ends that.
+    """
+    there, gone = world.dynamodb, threading.Event()
+    begun = itertools.count(1)
+
+    def before(operation: str, _: str) -> None:
+        if operation == "UpdateAlias" and next(begun) > 1:
+            gone.set()
+            if everywhere:
+                raise error
+
+    def cut(call: str) -> Callable[..., Any]:
+        def through(**asked: Any) -> Any:
+            if gone.is_set():
+                raise error
+            return getattr(there, call)(**asked)
+
+        return through
+
+    world.functions.before = before
+    calls = ("get_item", "query", "update_item", "transact_write_items")
+    world.dynamodb = Instead(there, **{call: cut(call) for call in calls})
+
+    def end() -> None:
+        world.functions.before, world.dynamodb = nothing, there
+
+    return end
+
+
+@pytest.mark.finding("B1")
+def test_credentials_that_expire_halfway_are_no_wrong_usage_and_the_record_is_continued(world: World) -> None:
+    world.story()
+    env = opened(world)
+    plan = env.functions.plan()
+    log_in_again = cut_off(world, client_error("UpdateAlias", "ExpiredTokenException"), everywhere=True)
+
+    with pytest.raises(RollbackError, check=coded(Code.CREDENTIALS_INVALID)) as expired:
+        env.functions.roll_back(plan, reason=REASON)
+
+    log_in_again()
+    name = env.identify("last")
+    assert len(world.functions.writes) == 1, "a function was moved"
+    assert (type(expired.value), expired.value.exit_code) == (RollbackError, 1)
+    assert expired.value.changed.startswith("The record has what was done so far")
+    *_, resume, abort = expired.value.next.splitlines()
+    assert resume.startswith(f"rollback resume {name} --env dev  #")
+    assert abort.startswith(f"rollback abort {name} --env dev  #")
+    assert env.resume(name).status == "COMPLETE"
+
+
+def test_what_is_refused_before_anything_is_done_stays_a_refusal(world: World) -> None:
+    world.story()
+    identifier = approved_by(world, BOB)
+    env = opened(world)
+    world.functions.before = lambda operation, _: _must(operation != "UpdateAlias")
+    with pytest.raises(RollbackError, check=coded(Code.UNEXPECTED)):
+        env.apply(identifier)
+    assert env.record(identifier).status is Status.IN_PROGRESS
+
+    with pytest.raises(Refused, check=coded(Code.WRONG_STATUS)) as refused:
+        env.apply(identifier)
+
+    assert (refused.value.exit_code, refused.value.changed) == (3, "Nothing was changed.")
 
 
 # -- what a process notices of it --------------------------------------------------------------------------------------
