@@ -14,7 +14,7 @@ from rollback.api.failures import in_our_words
 from rollback.api.results import Plan, Result
 from rollback.aws.account import Account
 from rollback.config.settings import Settings
-from rollback.ledger.store import Unanswered
+from rollback.ledger.store import GONE, Unanswered
 from rollback.lifecycle import context, record_names
 from rollback.lifecycle.context import Session
 from rollback.lifecycle.lifecycle import Lifecycle
@@ -203,9 +203,14 @@ class Operations:
         return self._flow.stopped_at_once()
 
     def _without_ledger(self, session: Session, error: Unanswered) -> None:
-        """Names emergencies with journals on this machine, and adds to the error what to type next."""
+        """Names emergencies with journals on this machine, and adds to the error what to type next: what continues a
+        running record is in it already.
+        """
         for find in hooked("journals"):
             for one in find(session.environment, session.settings.account):
                 self._reporter.emit(Alarm(text=one.reminder))
         advice = situation.without(session, error)
-        error.what, error.next = f"{error.what.rstrip('.')}. {advice.what}", advice.next
+        error.what = f"{error.what.rstrip('.')}. {advice.what}"
+        # A table that is gone must be restored before a record can be continued.
+        lines = (advice.next, error.next) if error.how == GONE else (error.next, advice.next)
+        error.next = "\n".join(filter(None, lines))

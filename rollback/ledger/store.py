@@ -68,11 +68,11 @@ _HTTP_SERVER_ERROR = 500
 
 class Unanswered(RollbackError):
     """The table is not available: `how` is the reason. As with any lost response, it is unknown whether a write was
-    done.
+    done. What to type next depends on what was running, and on the archive (`situation.without`).
     """
 
-    def __init__(self, what: str, how: str, *, changed: str, next: str) -> None:  # noqa: A002 - the word of RollbackError
-        super().__init__(what, code=_CODES[how], changed=changed, next=next)
+    def __init__(self, what: str, how: str) -> None:
+        super().__init__(what, code=_CODES[how])
         self.how = how
 
 
@@ -221,14 +221,11 @@ class LedgerTable:
                 raise
             if how == GONE:
                 # AWS's words, that access is denied, or that a resource was not found, would mislead.
-                what, then = (
-                    f"The table {self.name} does not exist.",
-                    "pulumi up of the foundation creates it.",
-                )
+                what = f"The table {self.name} does not exist."
             else:
                 why = "is throttled" if how == THROTTLED else "cannot be reached"
-                what, then = f"The table {why}. {error.what}", error.next
-            raise Unanswered(what, how, changed=error.changed, next=then) from error.__cause__
+                what = f"The table {why}. {error.what}"
+            raise Unanswered(what, how) from error.__cause__
 
     def _is_gone(self) -> bool:
         try:

@@ -598,7 +598,7 @@ def _interrupted(run: Run) -> Finished:
         RollbackError(
             "Interrupted.",
             code=Code.INTERRUPTED,
-            changed=so_far(counts),
+            changed=so_far(counts, taken_over=run.taken_over),
             next=next_for(run.record, run.store.commands, way_back=way_back(run.plan)),
         )
     )

@@ -243,7 +243,7 @@ def left_to_others(others: Sequence[Any]) -> str:
     return f"Not reverted, because somebody else has changed it: {drifted}." if drifted else ""
 
 
-def so_far(counts: Mapping[str, int]) -> str:
-    """The progress of an interrupted run."""
+def so_far(counts: Mapping[str, int], *, taken_over: bool) -> str:
+    """The progress of an interrupted run; of one that was `taken_over`, more may be applied than is in its journal."""
     done = counts["moved"] + counts["confirmed"]
-    return f"{done} of {counts['planned']} applied, {counts['reverted']} reverted."
+    return f"{'At least ' if taken_over else ''}{done} of {counts['planned']} applied, {counts['reverted']} reverted."

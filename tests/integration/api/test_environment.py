@@ -30,7 +30,7 @@ from rollback.model.release import Freeze
 from rollback.model.request import PruneRequest
 from rollback.util.errors import Cancelled
 from tests.coded import coded
-from tests.doubles.functions import client_error, nothing
+from tests.doubles.functions import client_error, no_answer, nothing
 from tests.doubles.instead import Instead
 from tests.doubles.world import ALICE, BOB, World, approved_by, texts
 
@@ -473,6 +473,55 @@ def test_what_is_refused_before_anything_is_done_stays_a_refusal(world: World) -
         env.apply(identifier)
 
     assert (refused.value.exit_code, refused.value.changed) == (3, "Nothing was changed.")
+
+
+@pytest.mark.finding("B4")
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_ledger_that_is_lost_halfway_leaves_the_way_to_continue_the_record(
+    world: World, *, deleted: bool
+) -> None:
+    world.story()
+    env = opened(world)
+    plan = env.functions.plan()
+    error = client_error("GetItem", "ResourceNotFoundException") if deleted else no_answer()
+    available_again = cut_off(world, error, everywhere=False)
+
+    with pytest.raises(RollbackError) as lost:
+        env.functions.roll_back(plan, reason=REASON)
+
+    available_again()
+    name = env.identify("last")
+    assert lost.value.code is (Code.LEDGER_MISSING if deleted else Code.LEDGER_UNREACHABLE)
+    assert len(world.functions.writes) == 3
+    assert {event.kind for event in env.show(name).events} == {"planned"}, "not all is in the record"
+    assert "resume" in lost.value.changed, "what detects the rest"
+    lines = lost.value.next.splitlines()
+    (relief,) = (at for at, line in enumerate(lines) if line.startswith("rollback lambda --emergency "))
+    (resume,) = (at for at, line in enumerate(lines) if line.startswith(f"rollback resume {name} --env dev "))
+    (abort,) = (at for at, line in enumerate(lines) if line.startswith(f"rollback abort {name} --env dev "))
+    assert (relief < resume < abort) if deleted else (resume < abort < relief)
+    assert env.resume(name).status == "COMPLETE"
+
+
+@pytest.mark.finding("B4")
+def test_an_interrupted_resume_counts_only_what_it_knows_and_says_so(world: World) -> None:
+    world.story()
+    env = opened(world)
+    plan = env.functions.plan()
+    available_again = cut_off(world, no_answer(), everywhere=False)
+    with pytest.raises(RollbackError, check=coded(Code.LEDGER_UNREACHABLE)):
+        env.functions.roll_back(plan, reason=REASON)
+    available_again()
+    assert len(world.functions.writes) == 3
+    # One function, and then Ctrl-C.
+    world.functions.before = lambda operation, _: env.stop.set() if operation == "UpdateAlias" else None
+
+    with pytest.raises(RollbackError, check=coded(Code.INTERRUPTED)) as interrupted:
+        env.resume("last")
+
+    counts = interrupted.value.result.record.counts
+    assert counts["moved"] < counts["planned"] == 3, "all are moved, and not all are in the record"
+    assert interrupted.value.changed.startswith(f"At least {counts['moved']} of 3 ")
 
 
 # -- what a process notices of it --------------------------------------------------------------------------------------
