@@ -12,7 +12,7 @@ from pathlib import Path
 from rollback.api.events import Alarm, Event, LedgerNotice, Reporter
 from rollback.api.failures import in_our_words
 from rollback.api.results import Plan, Result
-from rollback.aws.account import Account
+from rollback.aws.account import Account, login_named
 from rollback.config.settings import Settings
 from rollback.ledger.store import GONE, Unanswered
 from rollback.lifecycle import context, record_names
@@ -24,6 +24,7 @@ from rollback.model.events import happened
 from rollback.model.identity import Actor
 from rollback.model.record import Status
 from rollback.model.situation import RecordSeen
+from rollback.model.taking import login
 from rollback.queries import situation
 from rollback.rooms import hooked
 from rollback.targets.table.events import StepDone
@@ -98,13 +99,14 @@ class Operations:
         """
         session: Session | None = None
         try:
-            account = self._session.account if acting is None else acting(self._session.account)
-            made = self._anew(account=account, confirm_dead=confirm_dead)
-            session = replace(made, working=partial(working, self._reporter))
-            with session.closing:
-                if first or reading:
-                    session.watch_first(strict=not reading)
-                yield session
+            with login_named(login(self.name, self.caller.role)):
+                account = self._session.account if acting is None else acting(self._session.account)
+                made = self._anew(account=account, confirm_dead=confirm_dead)
+                session = replace(made, working=partial(working, self._reporter))
+                with session.closing:
+                    if first or reading:
+                        session.watch_first(strict=not reading)
+                    yield session
         except Unanswered as error:
             if session is not None:
                 self._without_ledger(session, error)

@@ -54,6 +54,8 @@ MAX_SKEW_SECONDS = 300
 _UNSURE_SECONDS = 2
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _INVALID = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidToken"}
+# What to do about invalid credentials, where the environment is not known: see `login_named`.
+LOG_IN = "Log in again."
 _SKEWED = {"RequestTimeTooSkewed", "RequestInTheFuture"}
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
@@ -233,10 +235,11 @@ def explained(doing: str, *, before: bool = False) -> Iterator[None]:
         exceptions.SSOError,
         exceptions.CredentialRetrievalError,
     ) as error:
+        sso = isinstance(error, (exceptions.TokenRetrievalError, exceptions.SSOError))
         raise UsageError(
             f"The AWS credentials cannot be used: {error}",
             code=Code.CREDENTIALS_INVALID,
-            next="Log in again.",
+            next="aws sso login" if sso else LOG_IN,
         ) from error
     except exceptions.ClientError as error:
         raise _client_error(error, doing, kind) from error
@@ -252,6 +255,17 @@ def explained(doing: str, *, before: bool = False) -> Iterator[None]:
     except (exceptions.BotoCoreError, ResponseParserError, ValueError) as error:
         # ValueError: botocore's error for an endpoint that is not a URL.
         raise kind(f"The AWS call failed while {doing}: {_short(error)}", code=Code.AWS_ERROR) from error
+
+
+@contextmanager
+def login_named(commands: str) -> Iterator[None]:
+    """Has an error of expired or invalid credentials name the commands for new ones."""
+    try:
+        yield
+    except RollbackError as error:
+        if error.code is Code.CREDENTIALS_INVALID:
+            error.next = error.next.replace(LOG_IN, commands)
+        raise
 
 
 def code(error: exceptions.ClientError) -> str:
@@ -289,14 +303,12 @@ def _client_error(error: exceptions.ClientError, doing: str, kind: type[Rollback
             next="Correct this machine's clock.",
         )
     if name in _EXPIRED:
-        return UsageError(
-            "The AWS credentials have expired.", code=Code.CREDENTIALS_INVALID, next="Log in again."
-        )
+        return UsageError("The AWS credentials have expired.", code=Code.CREDENTIALS_INVALID, next=LOG_IN)
     if name in _INVALID:
         return UsageError(
             f"The AWS credentials are not valid ({name}).",
             code=Code.CREDENTIALS_INVALID,
-            next="Log in again.",
+            next=LOG_IN,
         )
     if name in _DENIED:
         return kind(

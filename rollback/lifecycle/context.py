@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rollback import targets
-from rollback.aws.account import Account, caller_account, connect
+from rollback.aws.account import Account, caller_account, connect, login_named
 from rollback.config import settings as settings_module
 from rollback.config.naming import APPROVER
 from rollback.config.settings import Settings
@@ -23,6 +23,7 @@ from rollback.lifecycle import approval
 from rollback.model.identity import Actor
 from rollback.model.record import WAITING, Check, Record, Status, now_iso
 from rollback.model.situation import Life, Policy, RecordSeen
+from rollback.model.taking import login
 from rollback.rooms import hooked
 from rollback.targets.base import Context, Target
 from rollback.util.clocks import Clocks
@@ -151,7 +152,8 @@ def begin(
     root = settings_module.find_root(start or Path.cwd())
     name = _callers_environment(root) if environment is None else environment
     settings = settings_module.load(root, name)
-    account = connect(settings)
+    with login_named(login(name)):
+        account = connect(settings)
     notifiers = [make(account, notice) for make in hooked("notifier")]
     return session_of(root, account, next(iter(notifiers), None))
 
@@ -202,7 +204,8 @@ def _callers_environment(root: Path) -> str:
     everything = [settings_module.load(root, name) for name in settings_module.environments(root)]
     if not everything:
         raise UsageError("No environment is configured in this folder.", code=Code.UNKNOWN_ENVIRONMENT)
-    account = caller_account(everything[0].region)
+    with login_named("\n".join(login(settings.environment) for settings in everything)):
+        account = caller_account(everything[0].region)
     own = [settings.environment for settings in everything if settings.account == account]
     if len(own) != 1:
         raise UsageError(

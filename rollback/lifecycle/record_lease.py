@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from rollback.config.naming import SESSION_HOURS, permission_set_of, role_of
+from rollback.config.naming import SESSION_HOURS, permission_set_of
 from rollback.ledger.lease import HeldLeases, LeaseLost
 from rollback.ledger.stored_record import Opened
 from rollback.lifecycle.context import Session
@@ -24,6 +24,7 @@ from rollback.model.messages import only
 from rollback.model.plan import Plan
 from rollback.model.record import UNFINISHED, WAITING, Check, Event, Record, Status
 from rollback.model.release import Timeline, changed_since
+from rollback.model.taking import login
 from rollback.targets.base import Target
 from rollback.util.deadline import asked, timed_out
 from rollback.util.errors import (
@@ -141,14 +142,13 @@ class RecordLeases:
         if ends is None:
             return
         if ends < session.now() + timedelta(minutes=needed):
-            _, role = role_of(session.caller.role)
-            login = f"rollback login --env {session.environment}"
-            login += (f" --role {role}" if role else "") + f" --hours {-(-(needed + _TO_BEGIN) // 60)}"
+            again = login(session.environment, session.caller.role)
+            hours = f" --hours {-(-(needed + _TO_BEGIN) // 60)}"
             raise Refused(
                 f"Your credentials expire at {shown_time(ends)}, but rollback {target.verb} may take {target.minutes} minutes.",
                 code=Code.CREDENTIALS_END,
                 changed="Nothing was changed.",
-                next="aws sso login" if permission_set_of(session.caller.role) else login,
+                next=again if permission_set_of(session.caller.role) else f"{again}{hours}",
             )
         if needed < target.minutes:
             self.ui.notice(

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollback.config.model import Settings
-from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER, DRILL, ROLLBACK
+from rollback.config.naming import (
+    APPROVER,
+    BREAK_GLASS,
+    DEPLOYER,
+    DRILL,
+    ROLLBACK,
+    permission_set_of,
+    role_of,
+)
 from rollback.model.identity import Actor
 
 
@@ -47,3 +55,11 @@ def taking(settings: Settings, role: str, caller: Actor) -> Taking:
     if role == BREAK_GLASS:
         return Taking(under=name)
     return Taking(under=f"{name} (jobs of {names.github_environment(role)})")
+
+
+def login(environment: str, role: str = "") -> str:
+    """What somebody who has the role of this name types for new credentials of it."""
+    if permission_set_of(role):
+        return "aws sso login"
+    _, taken = role_of(role)
+    return f"rollback login --env {environment}" + (f" --role {taken}" if taken else "")

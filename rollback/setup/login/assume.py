@@ -13,17 +13,20 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from rollback.aws.account import Account, code, connect, denied, explained
+from rollback.aws.account import Account, code, connect, denied, explained, login_named
 from rollback.config.naming import arn, permission_set_of
 from rollback.config.settings import Settings
 from rollback.util.errors import Code, Refused, UsageError
 
+_OWN_KEYS = "Select the AWS profile with your own keys with --profile."
+
 
 def own(settings: Settings, profile: str) -> Account:
     """The account with the caller's own keys, or those of the AWS profile `profile`. Raises as `connect` does."""
-    with explained("reading your own credentials", before=True):
-        session = boto3.Session(profile_name=profile or None, region_name=settings.region)
-    return connect(settings, session)
+    with login_named(_OWN_KEYS):
+        with explained("reading your own credentials", before=True):
+            session = boto3.Session(profile_name=profile or None, region_name=settings.region)
+        return connect(settings, session)
 
 
 def user(account: Account) -> str:
@@ -38,7 +41,7 @@ def user(account: Account) -> str:
         raise Refused(
             f"{account.caller} is not an IAM user: people assume a role with their own access keys.",
             code=Code.WRONG_ROLE,
-            next="Select the AWS profile with your own keys with --profile.",
+            next=_OWN_KEYS,
         )
     return account.caller.person.rpartition("/")[2]
 

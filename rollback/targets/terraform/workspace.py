@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rollback.aws.account import LOG_IN
 from rollback.config.settings import Settings
 from rollback.engines import git, terraform
 from rollback.engines.terraform import (
@@ -275,7 +276,7 @@ def _explained(diagnostics: list[Diagnostic], work: Work, verb: str) -> Rollback
         return UsageError(
             f"{name} cannot use the AWS credentials: {first}",
             code=Code.CREDENTIALS_INVALID,
-            next="Log in again, then run the same command.",
+            next=LOG_IN,
         )
     if any(
         parts in everything for parts in ("query available provider", "install provider", "provider package")

@@ -440,6 +440,7 @@ def cut_off(world: World, error: Exception, *, everywhere: bool) -> Callable[[],
 
 
 @pytest.mark.finding("B1")
+@pytest.mark.finding("B11")
 def test_credentials_that_expire_halfway_are_no_wrong_usage_and_the_record_is_continued(world: World) -> None:
     world.story()
     env = opened(world)
@@ -454,7 +455,8 @@ def test_credentials_that_expire_halfway_are_no_wrong_usage_and_the_record_is_co
     assert len(world.functions.writes) == 1, "a function was moved"
     assert (type(expired.value), expired.value.exit_code) == (RollbackError, 1)
     assert expired.value.changed.startswith("The record has what was done so far")
-    *_, resume, abort = expired.value.next.splitlines()
+    login, resume, abort = expired.value.next.splitlines()
+    assert login == "rollback login --env dev --role rollback"
     assert resume.startswith(f"rollback resume {name} --env dev  #")
     assert abort.startswith(f"rollback abort {name} --env dev  #")
     assert env.resume(name).status == "COMPLETE"

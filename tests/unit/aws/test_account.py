@@ -20,6 +20,8 @@ from rollback.lifecycle import smoke_test
 from rollback.lifecycle.context import begin
 from rollback.model.identity import Actor
 from rollback.model.record import now_iso
+from rollback.model.taking import login
+from rollback.setup.login.assume import own
 from rollback.util.errors import Code, RollbackError, UsageError
 from tests.coded import coded
 from tests.doubles.functions import client_error, no_answer
@@ -39,6 +41,7 @@ def answer(error: Exception, *, before: bool = False) -> RollbackError:
     [
         (exceptions.NoCredentialsError(), 2, Code.NO_CREDENTIALS, "make up"),
         (exceptions.ProfileNotFound(profile="x"), 2, Code.CREDENTIALS_INVALID, "Log in"),
+        (exceptions.UnauthorizedSSOTokenError(), 2, Code.CREDENTIALS_INVALID, "aws sso login"),
         (client_error("X", "ExpiredToken"), 2, Code.CREDENTIALS_INVALID, "Log in"),
         (client_error("X", "InvalidClientTokenId"), 2, Code.CREDENTIALS_INVALID, "Log in"),
         (client_error("X", "RequestTimeTooSkewed", "too skewed"), 2, Code.CLOCK_WRONG, "clock"),
@@ -80,6 +83,46 @@ def test_each_trouble_has_its_exit_code_its_code_and_its_next_step(
     assert exit_code == 2 or "doing it" in message.what
     assert then in message.next
     assert message.__cause__ is error
+
+
+@pytest.mark.finding("B11")
+@pytest.mark.parametrize("environment", ["dev", None])
+def test_invalid_credentials_name_the_login_of_the_environment_or_of_each(
+    environment: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    project, stack = texts()
+    for name, text in {"Pulumi.yaml": project, "Pulumi.dev.yaml": stack, "Pulumi.sit.yaml": stack}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+
+    with pytest.raises(UsageError, check=coded(Code.CREDENTIALS_INVALID)) as raised:
+        begin(environment, tmp_path)
+
+    names = [environment] if environment else ["dev", "sit"]
+    assert raised.value.next.splitlines() == [f"rollback login --env {name}" for name in names]
+
+
+@pytest.mark.finding("B11")
+@pytest.mark.parametrize(
+    ("role", "command"),
+    [
+        ("acme-dev-approver-role", "rollback login --env dev --role approver"),
+        ("user", "rollback login --env dev"),
+        ("AWSReservedSSO_OnCall_0123456789abcdef", "aws sso login"),
+    ],
+)
+def test_who_had_a_role_logs_in_with_it_again(role: str, command: str) -> None:
+    assert login("dev", role) == command
+
+
+@pytest.mark.finding("B11")
+def test_a_login_that_finds_invalid_keys_does_not_name_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "gone")
+
+    with pytest.raises(UsageError, check=coded(Code.CREDENTIALS_INVALID)) as raised:
+        own(settings(), "")
+
+    assert "--profile" in raised.value.next
 
 
 def test_what_goes_wrong_before_anything_can_have_changed_is_usage() -> None:
