@@ -10,11 +10,11 @@ import typer
 from rollback.cli import completion, output
 from rollback.cli.options import Json, MaybeEnv
 from rollback.cli.runtime import verb
-from rollback.reports.page import page
+from rollback.reports import page
 from rollback.util.errors import Code, UsageError
 from rollback.util.stdio import write_out
+from rollback.views import markdown as as_markdown
 from rollback.views import rich_layout
-from rollback.views.markdown import summary as markdown_of
 
 _STDOUT = "-"
 
@@ -64,7 +64,7 @@ def report(
         found = opened.report(identifier or "", limit)
         # An id may have been typed in short.
         name, one = next(iter(found.records.items())) if identifier else (opened.name, None)
-        document = markdown_of(one) if markdown and one else page(found)
+        document = as_markdown.summary(one) if markdown and one else page.page(found)
         if file == _STDOUT or (markdown and not file and not json):
             write_out(document.removesuffix("\n"))
             return
