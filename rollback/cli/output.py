@@ -1,7 +1,6 @@
 """The output options of every verb: `-o table` or `-o json`, and `--json`, which is short for the latter.
 
-A verb has the parameter `json: Json`; `with_output` adds `--output`. A verb with a parameter `file` took its
-file by `--output` up to version 0.1: for these, a value that is not a format is still taken as the file.
+A verb has the parameter `json: Json`; `with_output` adds `--output`.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ from typing import Annotated, Any
 
 import typer
 
-from rollback.util.stdio import warn
-
 # Where `--help` shows what every verb has.
 OUTPUT = "Output"
 
@@ -23,8 +20,8 @@ TABLE, JSON = FORMATS = ("table", "json")
 _NAMES = ("--output", "-o")
 # The parameter that `with_output` adds.
 _OUTPUT = "rollback_output"
-# Keys of a context: the format and the file that `--output` gave.
-_FORMAT, _FILE = "rollback.format", "rollback.file"
+# Key of a context: the format that `--output` gave.
+_FORMAT = "rollback.format"
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:
@@ -64,7 +61,7 @@ def with_output(verb: Callable[..., None]) -> Callable[..., None]:
     option = typer.Option(
         *_NAMES,
         is_eager=True,
-        callback=_output_or_file if "file" in parameters else _output,
+        callback=_output,
         metavar="table|json",
         autocompletion=lambda: list(FORMATS),
         help="For people, or one JSON document.",
@@ -91,26 +88,11 @@ def _output(context: typer.Context, given: str | None) -> str | None:
     return given
 
 
-def _output_or_file(context: typer.Context, given: str | None) -> str | None:
-    if given is None or given in FORMATS:
-        return _output(context, given)
-    warn(
-        "Warning: --output FILE is deprecated, use --file FILE. A later version accepts only formats for --output."
-    )
-    context.meta[_FILE] = given
-    return given
-
-
 def _json(context: typer.Context, given: bool) -> bool:  # noqa: FBT001 - typer's
     wanted = context.meta.get(_FORMAT)
     if given and wanted == TABLE:
         raise typer.BadParameter("--json and --output table contradict each other.")
     return given or wanted == JSON
-
-
-def file(context: typer.Context, given: str) -> str:
-    """The value of `--file`, or the file that `--output` named, as it did up to version 0.1."""
-    return given or context.meta.get(_FILE, "")
 
 
 Json = Annotated[

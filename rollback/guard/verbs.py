@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli import output
 from rollback.cli.options import Env, Json
 from rollback.cli.runtime import answering, verb
 from rollback.guard import api as guard
@@ -22,7 +21,6 @@ def build(
             "--file",
             "-f",
             metavar="FILE",
-            callback=output.file,
             help="The file to write; default: the setting guard.package.",
         ),
     ] = "",

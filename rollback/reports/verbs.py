@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rollback.cli import completion, output
+from rollback.cli import completion
 from rollback.cli.options import Json, MaybeEnv
 from rollback.cli.runtime import verb
 from rollback.reports import page
@@ -35,7 +35,6 @@ def report(
             "--file",
             "-f",
             metavar="FILE",
-            callback=output.file,
             help="The file to write; default: rollback-ENV.html here. - is standard output.",
         ),
     ] = "",

@@ -87,7 +87,7 @@ def _one_recording(process: Process, arguments: list[str]) -> Iterator[None]:
     from rollback.releases import record_release  # noqa: PLC0415
 
     real = record_release.commits_for
-    record_release.commits_for = lambda _, commit, __: (Commits(code=commit), [])  # type: ignore[assignment]
+    record_release.commits_for = lambda _, commit, __: Commits(code=commit)
     try:
         yield
     finally:

@@ -9,10 +9,9 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from rollback import rooms
@@ -20,7 +19,6 @@ from rollback.cli import output
 from rollback.cli.app import ELSEWHERE, VERBS, app
 from rollback.cli.help_texts import EXAMPLES, FIRST, PANELS
 from rollback.cli.options import minutes_if, names_in, seconds_in
-from rollback.cli.output import Json, with_output
 from rollback.cli.verbosity import chosen
 from rollback.ledger.store import Conflict, LedgerTable, Write
 from rollback.model.alias_moves import Move
@@ -303,34 +301,12 @@ def test_a_table_is_for_people(asked: list[str], project: Path) -> None:
     assert (run.stdout, "[NO_CREDENTIALS]" in run.stderr) == ("", True)
 
 
-@pytest.mark.parametrize(
-    ("asked", "file", "json", "told"),
-    [
-        (["--output", "guard.zip"], "guard.zip", False, True),
-        (["-o", "-", "--json"], "-", True, True),
-        (["--file", "guard.zip", "-o", "json"], "guard.zip", True, False),
-        (["-f", "json"], "json", False, False),
-        ([], "", False, False),
-    ],
-)
-def test_a_file_that_output_gave_is_the_file_still(
-    asked: list[str], file: str, json: bool, told: bool
-) -> None:
-    given: list[tuple[str, bool]] = []
-    alone = typer.Typer()
+@pytest.mark.parametrize("verb", [["report"], ["guard", "build"]], ids=" ".join)
+def test_output_takes_a_format_and_no_file(verb: list[str], project: Path) -> None:
+    run = CliRunner().invoke(app, [*verb, "--env", "dev", "--output", "page.html"])
 
-    @alone.command()
-    @with_output
-    def build(
-        file: Annotated[str, typer.Option("--file", "-f", callback=output.file)] = "",
-        json: Json = False,  # noqa: FBT002 - typer's
-    ) -> None:
-        given.append((file, json))
-
-    run = CliRunner().invoke(alone, asked)
-
-    assert (run.exit_code, given) == (0, [(file, json)])
-    assert ("--file FILE" in run.stderr) is told
+    assert run.exit_code == 2
+    assert list(project.glob("page.html")) == []
 
 
 @pytest.mark.parametrize("group", list(VERBS))
