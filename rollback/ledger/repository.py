@@ -19,6 +19,8 @@ from dataclasses import replace
 from itertools import count, islice
 from typing import Any
 
+from pydantic import ValidationError
+
 from rollback.ledger import replication
 from rollback.ledger.audit_bucket import Archive
 from rollback.ledger.integrity import inconsistent, untrusted
@@ -43,6 +45,7 @@ from rollback.ledger.store import ABSENT, Conflict, Item, LedgerTable, Write
 from rollback.ledger.stored_record import Opened, advance, event_write
 from rollback.ledger.stored_timeline import StoredTimeline
 from rollback.model.deployed import known, read
+from rollback.model.events import failed_in_verification
 from rollback.model.identity import Actor
 from rollback.model.plan import Plan, to_chunks
 from rollback.model.record import (
@@ -128,7 +131,18 @@ class Ledger:
             if readable
             else self._stored.entries()
         )
-        return Timeline(self._watched(entries))
+        return Timeline(self._watched(entries), self._not_verified)
+
+    def _not_verified(self, entry: Entry) -> bool:
+        """Whether a record failed in verification, by its last event; true if its journal is damaged."""
+        try:
+            return failed_in_verification(self.load(entry.id).events, entry.covers)
+        except ValidationError:
+            return True
+        except RollbackError as error:
+            if error.code not in (Code.LEDGER_DAMAGED, Code.UNKNOWN_ROLLBACK):
+                raise
+            return True
 
     def _watched(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         newest = next(entries, None)

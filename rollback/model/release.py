@@ -206,11 +206,17 @@ def label(deployed: Mapping[str, str], apart: Mapping[str, str] | None = None) -
 
 
 class Timeline:
-    """The timeline's entries, newest first, each read at most once and on demand."""
+    """The timeline's entries, newest first, each read at most once and on demand. `not_verified` says whether a failed
+    record, given its end's entry, failed in verification: only the record's journal tells that from a failed undo.
+    """
 
-    def __init__(self, entries: Iterator[Entry]) -> None:
+    def __init__(
+        self, entries: Iterator[Entry], not_verified: Callable[[Entry], bool] = lambda _: False
+    ) -> None:
         self._rest = entries
         self._read: list[Entry] = []
+        self._not_verified = not_verified
+        self._failed: dict[int, bool] = {}
 
     def __iter__(self) -> Iterator[Entry]:
         index = 0
@@ -226,6 +232,16 @@ class Timeline:
     @property
     def newest(self) -> Entry | None:
         return next(iter(self), None)
+
+    def verified(self, entry: Entry) -> bool | None:
+        """Whether what an entry deployed was good; None if it does not show that."""
+        if entry.kind == "deployment" or (entry.kind == "rollback" and entry.status == "COMPLETE"):
+            return True
+        if entry.kind != "rollback" or not _carried_out(entry):
+            return None
+        if entry.seq not in self._failed:
+            self._failed[entry.seq] = self._not_verified(entry)
+        return False if self._failed[entry.seq] else None
 
     def deployed(self, subject: str) -> Deployed:
         """The release or commit that a subject is at."""
@@ -248,8 +264,22 @@ def is_of_drill(version: str) -> bool:
     return bool(_OF_DRILL.fullmatch(version))
 
 
-def _is_bad(service: str, version: str, quarantined: Collection[tuple[str, str]]) -> bool:
-    return is_of_drill(version) or (service, version) in quarantined
+def _releases(
+    timeline: Timeline, services: Collection[str], bad: set[tuple[str, str]]
+) -> Iterator[tuple[Entry, list[str]]]:
+    """The releases' entries, newest first, each with its services among `services`. Adds to `bad`, as (service, version),
+    the releases of drills, and those that the newest entry which shows it says failed in verification.
+    """
+    shown: set[tuple[str, str]] = set()
+    for entry in timeline:
+        concerned = [service for service in entry.services if service in services]
+        at = {(service, entry.stands.get(service, "")) for service in concerned} - shown
+        if at and (good := timeline.verified(entry)) is not None:
+            shown |= at
+            bad |= set() if good else at
+        if entry.is_release:
+            bad |= {(service, entry.version) for service in concerned if is_of_drill(entry.version)}
+            yield entry, concerned
 
 
 def previous(
@@ -261,30 +291,26 @@ def previous(
 ) -> dict[str, str]:
     """Service → the newest release recorded before the deployed one.
 
-    Quarantined releases, those of drills and the deployed one are skipped. Raises `Refused` naming the services
+    Quarantined releases, those of drills, those that failed in verification and the deployed one are skipped. Raises `Refused` naming the services
     without one, or, unless `allow_below`, with one below a floor (`floors`).
     """
     deployed = timeline.all_deployed
-    quarantines = {(item.service, item.version) for item in quarantined}
+    bad = {(item.service, item.version) for item in quarantined}
     found: dict[str, str] = {}
     reached: set[str] = set()
-    for entry in timeline:
-        if len(found) == len(services):
-            break
-        if not entry.is_release:
-            continue
-        for service in services:
-            if service in found or service not in entry.services:
-                continue
+    for entry, concerned in _releases(timeline, services, bad):
+        for service in concerned:
             if entry.version == deployed.get(service):
                 reached.add(service)
-            elif service in reached and not _is_bad(service, entry.version, quarantines):
-                found[service] = entry.version
+            elif service in reached and (service, entry.version) not in bad:
+                found.setdefault(service, entry.version)
+        if len(found) == len(services):
+            break
     missing = [service for service in services if service not in found]
     if missing:
         reasons = {
             "no recorded release is deployed": [name for name in missing if name not in reached],
-            "there is no older release that is not quarantined": [
+            "there is no older release that is neither quarantined nor failed in verification": [
                 name for name in missing if name in reached
             ],
         }
@@ -320,35 +346,17 @@ def past(
     timeline: Timeline,
     services: Sequence[str],
     quarantined: Iterable[Quarantine],
-    not_verified: Callable[[Entry], bool],
     least: int = 0,
 ) -> Past:
-    """The releases, newest first: until every service has a good one, and at least `least`.
-
-    `not_verified` says whether a failed record, given its end's entry, failed in verification; only
-    the record's journal distinguishes that from a failed undo.
-    """
+    """The releases, newest first: until every service has a good one, and at least `least`."""
     deployed = timeline.all_deployed
     bad = {(item.service, item.version) for item in quarantined}
     good: dict[str, str] = {}
     older: dict[str, str] = {}
     releases: dict[str, Entry] = {}
     reached: set[str] = set()
-    decided: set[tuple[str, str]] = set()
-    for entry in timeline:
-        if len(good) == len(services) and len(releases) >= least:
-            break
-        ended = entry.kind in ("deployment", "rollback")
-        at = {(service, entry.stands.get(service, "")) for service in entry.services if service in services}
-        if ended and (undecided := at - decided):
-            decided |= undecided
-            if _carried_out(entry) and not_verified(entry):
-                bad |= undecided
-        if not entry.is_release:
-            continue
+    for entry, concerned in _releases(timeline, services, bad):
         releases.setdefault(entry.version, entry)
-        concerned = set(entry.services).intersection(services)
-        bad |= {(service, entry.version) for service in concerned if is_of_drill(entry.version)}
         for service in concerned:
             # An adopted release is older, unless it was deployed when adopted.
             here = entry.stands.get(service) == entry.version
@@ -358,6 +366,8 @@ def past(
                 continue
             if good.setdefault(service, entry.version) != entry.version:
                 older.setdefault(service, entry.version)
+        if len(good) == len(services) and len(releases) >= least:
+            break
     under = floors.below(floors.of_timeline(timeline), good, deployed)
     too_old = floors.below(floors.of_timeline(timeline), older, deployed)
     return Past(

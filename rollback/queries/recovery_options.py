@@ -14,7 +14,16 @@ from rollback.model.deployed import UNKNOWN
 from rollback.model.identity import Actor
 from rollback.model.kind import Kind
 from rollback.model.record import Record, Status
-from rollback.model.release import PREVIOUS, STACK, TERRAFORM, Quarantine, Timeline, label, previous_position
+from rollback.model.release import (
+    PREVIOUS,
+    STACK,
+    TERRAFORM,
+    Quarantine,
+    Timeline,
+    is_of_drill,
+    label,
+    previous_position,
+)
 from rollback.model.situation import RecordSeen
 from rollback.model.taking import Taking, taking
 from rollback.util.errors import RollbackError
@@ -138,16 +147,21 @@ def no_way_back(
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for service in services:
         older = _older(timeline, service)
-        free = next((version for version in older if (service, version) not in bars), "")
+        free = next(
+            (version for version in older if (service, version) not in bars and not is_of_drill(version)), ""
+        )
         floor = floors.below(floors.of_timeline(timeline), {service: free} if free else {}, deployed)
         if floor:
             reason = (f"{free} is older, but {floor[service]}", "below", free)
+        elif free:
+            reason = (f"{free} is older, but it failed in verification", "not verified", free)
         elif older:
             reason = (f"all older releases are quarantined ({', '.join(older)})", "lift", older[0])
         else:
             reason = ("nothing older is recorded", "", "")
         reasons.setdefault(reason, []).append(service)
     env = f'--env {settings.environment} --reason "…"'
+    on_call = taking(settings, ROLLBACK, caller) if taking(settings, DEPLOYER, caller).under else Taking()
     found = []
     for (why, how, version), names in reasons.items():
         some = "" if len(names) == len(settings.services) else f" --services {','.join(names)}"
@@ -155,7 +169,12 @@ def no_way_back(
             "below": (
                 f"rollback lambda{some} --to {version} --allow-below {env}",
                 "to make an exception, which is recorded and needs approval",
-                taking(settings, ROLLBACK, caller) if taking(settings, DEPLOYER, caller).under else Taking(),
+                on_call,
+            ),
+            "not verified": (
+                f"rollback lambda{some} --to {version} {env}",
+                "if it is good after all",
+                on_call,
             ),
             "lift": (
                 f"rollback release lift {version}{some} {env}",

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from rollback.config.naming import APPROVER, BREAK_GLASS, DEPLOYER
 from rollback.ledger.audit_bucket import NotDeclared
 from rollback.ledger.schema import Newer
@@ -20,7 +18,7 @@ from rollback.model import standby
 from rollback.model.advice import Advice, without_ledger
 from rollback.model.alias_moves import Move
 from rollback.model.composite_plan import events_of, parts
-from rollback.model.events import Reverting, failed_in_verification, has
+from rollback.model.events import Reverting, has
 from rollback.model.kind import Kind
 from rollback.model.messages import way_back
 from rollback.model.plan import Plan
@@ -238,13 +236,7 @@ def compared(
     """
     names = [service.name for service in services]
     drift = any(not status.ok for service in services for status in service.functions)
-    before = past(
-        timeline,
-        names,
-        quarantines,
-        lambda entry: _not_verified(session, entry),
-        _RELEASES if drift else 0,
-    )
+    before = past(timeline, names, quarantines, _RELEASES if drift else 0)
     wrong = drift or any(
         before.good.get(service.name) != service.stands
         or any((service.name, status.release) in before.bad for status in service.functions)
@@ -300,16 +292,6 @@ def _lacking(service: Service, manifest: Mapping[str, str] | None) -> frozenset[
     if manifest is None:
         return frozenset()
     return frozenset(status.function for status in service.functions if status.function not in manifest)
-
-
-def _not_verified(session: Session, entry: Entry) -> bool:
-    """Whether a record failed in verification, by its last event; true if that cannot be read."""
-    try:
-        return failed_in_verification(session.ledger.load(entry.id).events, entry.covers)
-    except Newer:
-        raise
-    except (RollbackError, ValidationError):
-        return True
 
 
 def _manifests(session: Session, before: Past) -> Mapping[str, Mapping[str, str]]:

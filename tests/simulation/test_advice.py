@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import shlex
 import threading
 from collections.abc import Callable, Iterator
@@ -345,24 +344,8 @@ class Advised(RuleBasedStateMachine):
             item["version"]
             for item in self.world.partition("RELEASE#dev")
             if str(item["SK"]).startswith(f"QUARANTINE#{service}#") and not item.get("lifted_at")
-        } | self.not_verified(service)
+        } | self.world.truth.not_verified(service)
         return [version for version in order if version not in bad]
-
-    def not_verified(self, service: str) -> set[str]:
-        """The releases of which the last thing that is known is that they failed in verification."""
-        last: dict[str, bool] = {}
-        for entry in self.world.truth.timeline:
-            at = entry["stands"].get(service)
-            if entry["kind"] not in ("deployment", "rollback") or service not in entry["services"] or not at:
-                continue
-            # What its record says today may be of a later end.
-            ends = [
-                json.loads(item["data"])
-                for item in self.world.partition(f"ROLLBACK#{entry['id']}")
-                if entry["status"] == "FAILED" and item.get("hash") == entry["covers"]
-            ]
-            last[at] = any(not check["ok"] for end in ends for check in end.get("checks", ()))
-        return {version for version, failed in last.items() if failed}
 
     def healthy_asks_for_nothing(self, view: Overview) -> None:
         """As this test sees it: every alias is where the newest release that is deployed has it, all is whole."""

@@ -416,15 +416,35 @@ class Truth:
             for item in self._world.partition("RELEASE#dev")
             if str(item["SK"]).startswith(f"QUARANTINE#{service}#") and not item.get("lifted_at")
         }
+        bad = quarantined | self.not_verified(service)
         reached = False
         for entry in reversed(self.timeline):
             if entry["kind"] != "deployment":
                 continue
             if entry["version"] == deployed:
                 reached = True
-            elif reached and entry["version"] not in quarantined:
+            elif reached and entry["version"] not in bad:
                 return str(entry["version"])
         return None
+
+    def not_verified(self, service: str) -> set[str]:
+        """The releases of which the last thing that is known is that they failed in verification."""
+        last: dict[str, bool] = {}
+        for entry in self.timeline:
+            at = entry["stands"].get(service)
+            if entry["kind"] not in ("deployment", "rollback") or service not in entry["services"] or not at:
+                continue
+            # What its record says today may be of a later end.
+            ends = [
+                json.loads(item["data"])
+                for item in self._world.partition(f"ROLLBACK#{entry['id']}")
+                if entry["status"] == "FAILED" and item.get("hash") == entry["covers"]
+            ]
+            failed = any(not check["ok"] for end in ends for check in end.get("checks", ()))
+            # An undo shows nothing about the release that it came back to.
+            if failed or entry["kind"] == "deployment" or entry["status"] == "COMPLETE":
+                last[at] = failed
+        return {version for version, failed in last.items() if failed}
 
     def _complete(self, process: Process, record: str, story: Story) -> None:
         for name, step in story.steps.items():

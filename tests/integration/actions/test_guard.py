@@ -23,7 +23,7 @@ from rollback.lifecycle.quarantine import lift, quarantine
 from rollback.model.automatic import Why
 from rollback.model.guarding import declined
 from rollback.model.identity import Actor
-from rollback.model.record import Record, Status
+from rollback.model.record import Check, Record, Status
 from rollback.queries.audit import audit
 from rollback.releases.record_release import Commits, record
 from rollback.util.errors import Code, Refused, RollbackError
@@ -216,6 +216,28 @@ def test_what_somebody_has_moved_meanwhile_is_refused_and_said(night: Night) -> 
     assert night.world.versions()[name] == "1"
     assert night.people.messages
     assert night.sound()
+
+
+@pytest.mark.finding("B3")
+def test_it_does_not_return_to_the_release_whose_verification_has_just_failed(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "prove", lambda *_: (Check(check="smoke", ok=False, detail="exit 1"), ""))
+    night.turns("ALARM")
+    first = night.answer().record
+    assert first is not None
+    assert (first.status, night.world.deployed) == (Status.FAILED, "v1.2.0")
+    night.turns("OK")
+    night.world.clock.seconds += 3600
+    night.world.release("v1.4.0")
+    night.world.record("v1.4.0")
+    night.world.flow(DAN).prepare(45)
+    night.turns("ALARM")
+
+    second = night.answer().record
+
+    assert second is not None
+    assert (second.to_version, night.world.deployed) == ("v1.1.0", "v1.1.0")
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -54,6 +54,24 @@ def test_services_without_a_past_are_left_out_by_name(world: World) -> None:
     }, "teams stand at the oldest that was recorded"
 
 
+@pytest.mark.finding("B3")
+def test_where_the_only_older_release_failed_in_verification_the_line_names_it(world: World) -> None:
+    for version in ("v1.0.0", "v1.1.0"):
+        deployed(world, version, None, None)
+    world.settings = settings(smoke={"aliases": ("python", "-c", "raise SystemExit(1)")})
+    failed = world.begin().record
+    assert failed is not None
+    assert failed.status == "FAILED"
+    deployed(world, "v1.2.0", None, None)
+
+    found = overview(world.session())
+
+    assert found.ways == ()
+    assert [one.command for one in found.no_way_back] == [
+        'rollback lambda --to v1.0.0 --env dev --reason "…"'
+    ]
+
+
 def test_how_long_it_took_last_time_is_reported(world: World) -> None:
     world.story()
     done = world.begin().record

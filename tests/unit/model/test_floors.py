@@ -98,8 +98,8 @@ def test_what_comes_next_never_advises_to_go_below() -> None:
     told = [entry("v1"), entry("v2", "v2")]
     quarantined = [Quarantine(service=name, version="v2", reason="", by=DAN, at="t") for name in BOTH]
 
-    assert past(Timeline(reversed(told)), BOTH, quarantined, lambda _: False).good == {}
-    assert past(Timeline(reversed(told)), BOTH, [], lambda _: False).good == dict.fromkeys(BOTH, "v2")
+    assert past(Timeline(reversed(told)), BOTH, quarantined).good == {}
+    assert past(Timeline(reversed(told)), BOTH, []).good == dict.fromkeys(BOTH, "v2")
 
 
 def test_a_commit_is_below_by_the_order_in_which_it_was_deployed_and_else_by_its_history() -> None:

@@ -330,6 +330,43 @@ def test_after_a_rollback_to_an_adopted_release_previous_does_not_return_to_the_
         history.back()
 
 
+FAILED = ("rollback", "FAILED", "v2")
+
+
+@pytest.mark.finding("B3")
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        ([], "v1"),
+        ([("rollback", "REVERTED", "v2")], "v1"),
+        ([("rollback", "COMPLETE", "v2")], "v2"),
+        ([("deployment", "COMPLETE", "v2")], "v2"),
+    ],
+    ids=["nothing since", "another rollback was undone", "it was verified again", "it was deployed again"],
+)
+def test_previous_is_not_a_release_that_failed_in_verification(
+    later: list[tuple[str, str, str]], expected: str
+) -> None:
+    happened = [
+        *[("deployment", "COMPLETE", version) for version in ("v1", "v2", "v3")],
+        FAILED,
+        *later,
+        ("deployment", "COMPLETE", "v4"),
+    ]
+    entries = [
+        replace(
+            entry(seq, kind, version if kind == "deployment" else "", ("teams",), {"teams": version}),
+            status=status,
+        )
+        for seq, (kind, status, version) in enumerate(happened, start=1)
+    ]
+    v3 = Quarantine(service="teams", version="v3", reason="", by=ALICE, at="")
+
+    found = previous(Timeline(reversed(entries), lambda _: True), ["teams"], [v3])
+
+    assert found == {"teams": expected}
+
+
 def test_going_forward_quarantines_nothing() -> None:
     history = History()
     history.deploy("v1")
