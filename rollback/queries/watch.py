@@ -9,6 +9,7 @@ from rollback.lifecycle.lifecycle import Lifecycle
 from rollback.lifecycle.run import Finished, working
 from rollback.model import automatic as rules
 from rollback.model.automatic import AlarmSeen, Decision, Facts, Take, decide
+from rollback.model.messages import unhealthy
 from rollback.model.record import Status
 from rollback.queries import automatic
 from rollback.util.deadline import timed_out
@@ -131,7 +132,9 @@ def _again(flow: Lifecycle, before: Facts) -> tuple[Facts, RollbackError | None]
 
 
 def _still(flow: Lifecycle, facts: Facts, version: str) -> None:
-    """Raises `Refused` where another release was recorded, `Reverted` where this one is no longer deployed."""
+    """Raises `Refused` where another release was recorded, `Reverted` where this one is no longer deployed, and
+    `VerificationFailed` if the rollback of it is not verified.
+    """
     release, env = facts.release, flow.session.environment
     if release is None or release.version != version:
         raise Refused(
@@ -140,15 +143,24 @@ def _still(flow: Lifecycle, facts: Facts, version: str) -> None:
             next=f"rollback release list --env {env}",
         )
     record = flow.session.ledger.load(facts.taken).record if facts.taken else None
-    ended = record is not None and record.status is Status.COMPLETE
-    if ended or (record is None and facts.services_at != version):
-        by = f"by {record.rollback_id}: {record.reason}" if record is not None else "by somebody else"
-        raise Reverted(
-            f"{version} was rolled back {by}.",
-            code=Code.ROLLED_BACK,
-            changed=f"{facts.services_at or 'Several releases'} is deployed.",
-            next=f"rollback status --env {env}",
+    running = record is not None and record.status is Status.IN_PROGRESS
+    if record is not None and record.status not in (Status.COMPLETE, Status.FAILED):
+        record = None  # it has not rolled it back
+    complete = record is not None and record.status is Status.COMPLETE
+    if not complete and (running or facts.services_at == version):
+        return
+    by = f"by {record.rollback_id}: {record.reason}" if record is not None else "by somebody else"
+    changed = f"{facts.services_at or 'Several releases'} is deployed."
+    status = f"rollback status --env {env}"
+    if record is not None and record.status is Status.FAILED:
+        why = unhealthy(record.verification) or "it could not be undone"
+        raise VerificationFailed(
+            f"{version} was rolled back {by}. That rollback is FAILED: {why}.",
+            code=Code.VERIFICATION_FAILED,
+            changed=changed,
+            next=f"rollback show {record.rollback_id} --env {env}\n{status}",
         )
+    raise Reverted(f"{version} was rolled back {by}.", code=Code.ROLLED_BACK, changed=changed, next=status)
 
 
 def _wait(flow: Lifecycle, seconds: int) -> None:
@@ -194,8 +206,10 @@ def _taken(flow: Lifecycle, found: Take, version: str) -> tuple[Finished | None,
 
 def _red(flow: Lifecycle, found: Decision, version: str) -> VerificationFailed:
     env = flow.session.environment
+    # A standby that was taken, and has not rolled it back.
+    alarm = f"alarm {found.alarm} is in ALARM, but no standby was taken: " if found.alarm else ""
     return VerificationFailed(
-        f"{version} is not healthy: alarm {found.alarm or 'unknown'} is in ALARM, but no standby was taken: {found.reason}.",
+        f"{version} is not healthy: {alarm}{found.reason}.",
         code=Code.VERIFICATION_FAILED,
         changed="Nothing was changed.",
         next=f"rollback status --env {env}",

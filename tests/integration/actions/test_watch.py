@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rollback.model.automatic import Nothing, Why
-from rollback.model.record import Status
+from rollback.model.record import Record, Status
 from rollback.queries import automatic
 from rollback.queries.watch import watch
 from rollback.util.deadline import Deadline
@@ -114,6 +114,41 @@ def test_where_a_person_takes_it_meanwhile_it_was_rolled_back(watched: World) ->
 
     with pytest.raises(Reverted, check=coded(Code.ROLLED_BACK)):
         watch(watched.flow(DAN), "v1.3.0", 10)
+
+
+def failed(watched: World) -> Record:
+    """Somebody takes the standby, and its smoke command fails."""
+    smoke = {"aliases": ("python", "-c", "raise SystemExit(1)")}
+    watched.settings = watched.settings.model_copy(update={"smoke": smoke})
+    record = watched.flow().take("checkout fails").record
+    assert record is not None
+    assert record.status is Status.FAILED
+    return record
+
+
+@pytest.mark.finding("B2")
+def test_where_the_verification_of_that_rollback_fails_the_next_check_ends_it(watched: World) -> None:
+    after(watched, 120, lambda: failed(watched))
+
+    with pytest.raises(VerificationFailed) as raised:
+        watch(watched.flow(DAN), "v1.3.0", 10)
+
+    rollback_id = watched.timeline().newest.id
+    assert raised.value.next.startswith(f"rollback show {rollback_id} --env dev\n")
+    assert "v1.2.0" in raised.value.changed
+    assert watched.clock.seconds < RELEASED + 150
+
+
+@pytest.mark.finding("B2")
+def test_where_that_rollback_was_undone_no_alarm_is_made_up(watched: World) -> None:
+    after(watched, 120, lambda: watched.flow().abort(failed(watched).rollback_id))
+
+    with pytest.raises(VerificationFailed) as raised:
+        watch(watched.flow(DAN), "v1.3.0", 10)
+
+    assert watched.deployed == "v1.3.0"
+    assert watched.clock.seconds >= RELEASED + 600
+    assert "ALARM" not in raised.value.what
 
 
 def test_where_a_person_rolls_back_otherwise_it_was_rolled_back(watched: World) -> None:
