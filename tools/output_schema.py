@@ -706,6 +706,7 @@ GUARD_TEST = answer(
     reported=YES,
     report=TEXT,
     problems=many(TEXT),
+    acts=YES,
     missed=WHOLE,
     maybe=["report"],
 )

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuardState:
     """The guard as it is now. `problems` are sentences about what keeps it from acting, empty if nothing does; `unknown`
-    is why it is not known whether its function runs, empty if it has just run. `code` is the kind of problem (an error's
+    is why it is not known whether its function runs, empty if it has just run. `acts`: the problems are those of single
+    alarms, and other alarms can start it. `code` is the kind of problem (an error's
     code, empty if there is none), `next` what to type.
     `alarms` maps the alarms that may take something to their states; `decision` is what it would do now (a
     `model.automatic.Why`, or `TAKE`), `why` is that as a sentence. `failed` counts messages that it could not process,
@@ -39,6 +40,7 @@ class GuardState:
 
     problems: tuple[str, ...]
     unknown: str
+    acts: bool
     code: str
     next: tuple[str, ...]
     alarms: dict[str, str]
@@ -81,8 +83,8 @@ class Guard:
     def test(self, alarm: str = "") -> dict[str, Any]:
         """Makes the function do everything that it would do for an alarm (by default the first), except the rollback.
 
-        `{"alarm", "decision", "why", "holds", "reported", "problems", "missed", "code", "next"}`: see
-        `actions.guard.Answering.rehearse`; the last four as in `GuardState`. Raises `UsageError` for an alarm that may not
+        `{"alarm", "decision", "why", "holds", "reported", "problems", "acts", "missed", "code", "next"}`: see
+        `guard.reaction.Answering.rehearse`; the last five as in `GuardState`. Raises `UsageError` for an alarm that may not
         take a standby, `RollbackError` if the function fails.
         """
         from rollback.guard import calls as account  # noqa: PLC0415 - of this alone
@@ -101,7 +103,10 @@ class Guard:
             if (failure := _failure(session, found, answer)) is not None:
                 raise failure
             state = plain(_state(session, found, None, None))
-            tested = {**answer, **{name: state[name] for name in ("problems", "missed", "code", "next")}}
+            tested = {
+                **answer,
+                **{name: state[name] for name in ("problems", "acts", "missed", "code", "next")},
+            }
             if not tested["code"] and not tested["reported"]:
                 tested |= {"code": str(Code.NOT_DECLARED), "next": [_up(session.settings)]}
             elif not tested["code"] and (tested["holds"] or {}).get("refusals"):
@@ -133,8 +138,8 @@ def build(name: str, path: str | Path = "", *, folder: str | Path | None = None)
 
 
 def error(found: Mapping[str, Any], what: str) -> RollbackError | None:
-    """The error of a state or a test, as JSON; None if the guard would act, and has missed no alarm. `what` is the
-    sentence where it would not.
+    """The error of a state or a test, as JSON; None if the guard would act on every alarm, and has missed none. `what` is
+    the sentence where it would act on none.
     """
     if not found["code"]:
         return None
@@ -143,6 +148,8 @@ def error(found: Mapping[str, Any], what: str) -> RollbackError | None:
         what = f"Messages that the guard could not process, and after which nothing was recorded: {found['missed']}."
     elif unknown := found.get("unknown"):
         what = f"It is not known whether the guard would act on an alarm: {unknown}"
+    elif found["problems"] and found["acts"]:
+        what = f"The guard would not act on every alarm: {'; '.join(found['problems'])}."
     kind = Refused if found.get("unknown") else RollbackError
     return kind(what, code=code, changed="Nothing was changed.", next="\n".join(found["next"]))
 
@@ -164,7 +171,8 @@ def _state(
     from rollback.queries import automatic  # noqa: PLC0415 - of this alone
 
     settings, decision = session.settings, decide(automatic.facts(session))
-    declared = _problems(found, settings)
+    of_all, of_one = _problems(found, settings), _of_alarms(found["alarms"], settings)
+    declared = [*of_all, *of_one.values()]
     takes = isinstance(decision, Take)
     missed = guarding.missed(found["failed"], session.ledger.timeline(readable=True), found["deployed_at"])
     code, steps = "", []
@@ -181,6 +189,7 @@ def _state(
         code, steps = str(unknown.code), unknown.next.splitlines() or [again]
     return GuardState(
         problems=(*([str(failure)] if failure else []), *declared),
+        acts=failure is None and not of_all and not of_one.keys() >= set(settings.alarms),
         unknown=str(unknown) if unknown and code == unknown.code else "",
         code=code,
         next=tuple(steps),
@@ -253,9 +262,9 @@ def _sha256(package: Path) -> str:
 
 
 def _problems(found: dict[str, Any], settings: Settings) -> list[str]:
-    """What keeps the guard from acting, from what `guard.calls.declared` found."""
-    alarms, runtime = found["alarms"], _of(settings).runtime
-    told = [
+    """What keeps the guard from acting on any alarm, from what `guard.calls.declared` found."""
+    runtime = _of(settings).runtime
+    return [
         *(
             []
             if settings.automatic.takes
@@ -270,5 +279,10 @@ def _problems(found: dict[str, Any], settings: Settings) -> list[str]:
         *([] if found["concurrency"] == 1 else ["its function's reserved concurrency is not 1"]),
         *([] if found["subscribed"] else ["its topic does not invoke it"]),
     ]
-    told += [f"the alarm {name} does not exist" for name in settings.alarms if name not in alarms]
-    return told + [f"the alarm {name} does not notify it" for name, one in alarms.items() if not one["calls"]]
+
+
+def _of_alarms(alarms: Mapping[str, Mapping[str, Any]], settings: Settings) -> dict[str, str]:
+    """The alarms that cannot start the guard, and why."""
+    gone = {name: f"the alarm {name} does not exist" for name in settings.alarms if name not in alarms}
+    mute = {name: f"the alarm {name} does not notify it" for name, one in alarms.items() if not one["calls"]}
+    return gone | mute

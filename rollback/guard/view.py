@@ -41,6 +41,8 @@ def state(found: GuardState) -> RenderableType:
 
 
 def _acts(found: GuardState) -> str:
+    if found.problems and found.acts:
+        return "would act on an alarm, except for:"
     if found.problems:
         return "would not act on an alarm:"
     return (

@@ -9,6 +9,7 @@ from rollback.lifecycle.lifecycle import Lifecycle
 from rollback.lifecycle.run import Finished, working
 from rollback.model import automatic as rules
 from rollback.model.automatic import AlarmSeen, Decision, Facts, Take, decide
+from rollback.model.grouping import some
 from rollback.model.messages import unhealthy
 from rollback.model.record import Status
 from rollback.queries import automatic
@@ -114,6 +115,10 @@ def _first(flow: Lifecycle) -> Facts:
             code=Code.NOT_CONFIGURED,
             next="Create the alarm, or correct the setting `automatic.alarms`.",
         )
+    if session.settings.guard is not None and (
+        gone := [one for one in facts.policy.alarms if one not in there]
+    ):
+        flow.ui.notice(f"Not watched, because CloudWatch has no such alarm: {some(gone)}.")
     return facts
 
 

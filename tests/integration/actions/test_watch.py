@@ -25,7 +25,7 @@ from rollback.util.errors import (
 from tests.coded import coded
 from tests.doubles.clock import BEGAN
 from tests.doubles.functions import client_error
-from tests.doubles.world import DAN, World, settings
+from tests.doubles.world import DAN, Quiet, World, settings
 
 GUARD = "acme-dev-guard-teams"
 RELEASED = 7200
@@ -251,6 +251,22 @@ def test_where_alarms_may_not_be_read_the_next_lines_name_who_grants_that(watche
 
     assert "pulumi up --stack dev-foundation" in refused.value.next.splitlines()
     assert "`automatic`" in refused.value.next
+
+
+@pytest.mark.finding("B5")
+def test_an_alarm_of_the_guard_that_is_gone_is_named_and_the_others_are_watched(watched: World) -> None:
+    watched.settings = settings(
+        automatic={"takes": True, "alarms": ["orders-5xx"], "bake": 30}, guard={"errors": 5}
+    )
+    flow = watched.flow(DAN)
+
+    found = watch(flow, "v1.3.0", 10)
+
+    assert isinstance(found.decision, Nothing)
+    assert found.decision.code is Why.NOT_RED
+    assert isinstance(flow.ui, Quiet)
+    (gone,) = [text for text in flow.ui.notices if "acme-dev-guard-roles" in text]
+    assert GUARD not in gone
 
 
 def test_where_no_alarm_is_named_and_no_guard_is_configured_the_settings_are_named(watched: World) -> None:

@@ -46,6 +46,7 @@ class Deployed:
     deployed_at: datetime = BEGAN
     failed: list[datetime] = field(default_factory=list)
     aside: int = 0
+    alarms: tuple[str, ...] = ALARMS
     fails: Callable[[], dict[str, Any]] | None = None
     reports: list[dict[str, Any]] = field(default_factory=list)
 
@@ -89,7 +90,7 @@ class Deployed:
 
     def describe_alarms(self, **_: Any) -> dict[str, Any]:
         alarm = {"ActionsEnabled": True, "AlarmActions": [TOPIC], "StateValue": "OK"}
-        return {"CompositeAlarms": [{"AlarmName": name, **alarm} for name in ALARMS]}
+        return {"CompositeAlarms": [{"AlarmName": name, **alarm} for name in self.alarms]}
 
     def guard(self) -> guard.Guard:
         opened = Environment(self.world.session(ALICE), anew=lambda **_: self.world.session(ALICE))
@@ -205,6 +206,23 @@ def test_a_runtime_other_than_that_of_the_settings_is_a_problem(deployed: Deploy
     state = deployed.guard().status()
 
     assert (state.code, state.next) == (Code.NOT_DECLARED, (BUILD, UP))
+
+
+@pytest.mark.finding("B5")
+@pytest.mark.parametrize(("there", "acts"), [(ALARMS[1:], True), ((), False)], ids=["one is gone", "all are"])
+def test_an_alarm_that_is_gone_leaves_the_others_which_start_it(
+    deployed: Deployed, there: tuple[str, ...], acts: bool
+) -> None:
+    deployed.alarms = there
+
+    state = deployed.guard().status()
+
+    assert (state.acts, state.code, state.next) == (acts, Code.NOT_DECLARED, (UP,))
+    assert len(state.problems) == len(ALARMS) - len(there)
+    ended = deployed.ends()
+    assert ended is not None
+    assert (ended.exit_code, ALARMS[0] in ended.what) == (1, acts)
+    assert deployed.guard().test(ALARMS[1])["acts"] is acts
 
 
 @pytest.mark.finding("A3")
