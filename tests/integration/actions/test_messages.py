@@ -130,7 +130,7 @@ def test_each_service_without_a_previous_release_has_its_own_reason(world: World
 
     assert caught.value.what == (
         "There is no previous release for new: no recorded release is deployed; "
-        "for teams, roles: there is no older release that is not quarantined."
+        "for teams, roles: there is no older release that is neither quarantined nor failed in verification."
     )
 
 

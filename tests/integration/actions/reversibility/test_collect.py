@@ -114,7 +114,7 @@ def test_each_function_without_a_recovery_option_is_named(platform: World) -> No
     found = {finding.subject: finding.why for finding in of(can(platform), "functions")}
 
     assert found == {
-        ASSIGN: "There is no previous release: there is no older release that is not quarantined.",
+        ASSIGN: "There is no previous release: there is no older release that is neither quarantined nor failed in verification.",
         GET: "it cannot be rolled back to v1.1.0: version 2 no longer exists",
         LIST: "it cannot be rolled back to v1.1.0: version 2 is Failed, not Active",
     }
