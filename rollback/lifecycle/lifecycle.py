@@ -13,7 +13,7 @@ It is longer than 400 lines: the whole order is in one place.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -56,6 +56,7 @@ from rollback.model.messages import (
     checked_reason,
     left_to_others,
     named,
+    not_overtaken,
     not_reverted,
     not_verified,
     only,
@@ -68,7 +69,7 @@ from rollback.model.messages import (
 )
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import UNFINISHED, WAITING, Approval, Event, Record, Status, seconds_between
-from rollback.model.release import is_another_stack
+from rollback.model.release import changed_since, is_another_stack
 from rollback.model.request import AliasesRequest, Request
 from rollback.model.situation import Policy
 from rollback.targets.base import Failure, Target
@@ -201,7 +202,17 @@ class Lifecycle:
         `digest` is the caller's confirmation, where that is enough. Raises `Refused` where the plan is out
         of date or not approved.
         """
-        return self._gone_ahead(rollback_id, lambda opened, _: self._approved(opened.record, digest))
+
+        def ready(opened: Opened, plan: Plan[Any]) -> Approval | None:
+            try:
+                return self._approved(opened.record, digest)
+            except Refused as refused:
+                if refused.code in (Code.APPROVAL_MISSING, Code.CONFIRMATION_MISSING):
+                    timeline = self.session.ledger.timeline()  # nobody approves what can no longer be applied
+                    not_overtaken(opened.record, changed_since(timeline, rollback_id, plan.subjects))
+                raise
+
+        return self._gone_ahead(rollback_id, ready)
 
     def take(self, reason: str, rollback_id: str = "", *, alarm: str = "") -> Finished:
         """Applies the standby, the newest of several, if nothing has changed since.
@@ -423,7 +434,25 @@ class Lifecycle:
         self.session.notify(record)
         return record, event
 
+    def _rivals(self, plan: Plan[Any]) -> Iterator[Record]:
+        """The waiting records that change something of `plan`, too; unreadable ones are skipped."""
+        timeline = self.session.ledger.timeline(readable=True)
+        for name in standbys.opened(timeline, status=Status.AWAITING_APPROVAL):
+            try:
+                opened = self.session.ledger.load(name)
+            except RollbackError:
+                continue
+            other = self._records.readable_plan(opened)
+            waits = opened.record.status is Status.AWAITING_APPROVAL
+            if waits and other is not None and set(other.subjects) & set(plan.subjects):
+                yield opened.record
+
     def _await_approval(self, record: Record, plan: Plan[Any], policy: Policy) -> Finished:
+        for other in self._rivals(plan):
+            self.ui.notice(
+                f"{other.rollback_id} ({other.from_version} → {other.to_version}, by {other.initiated_by.person}) is "
+                "waiting, too: only one of them can be applied."
+            )
         record, event = self._open(record, plan, None, Status.AWAITING_APPROVAL)
         record, *more = self._message_place(record)
         name, env, shown = record.rollback_id, record.environment, record.digest[:16]

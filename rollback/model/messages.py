@@ -14,7 +14,7 @@ from rollback.model.grouping import together
 from rollback.model.kind import Kind
 from rollback.model.plan import Plan, Refusal
 from rollback.model.record import COUNTS, Check, Record, Status
-from rollback.model.release import PREVIOUS, TERRAFORM, is_of_drill
+from rollback.model.release import PREVIOUS, TERRAFORM, Entry, is_of_drill
 from rollback.model.resource_changes import SAME
 from rollback.util.canonical import canonical
 from rollback.util.errors import (
@@ -95,6 +95,16 @@ def outdated(record: Record, plan: Plan[Any], today: Plan[Any]) -> Refused:
         changed=f"Nothing was changed. {stays}: it can be taken when they are as planned again.",
         next=f"{look}\n{adopting(plan, Commands.in_ledger(name, env))}",
     )
+
+
+def not_overtaken(record: Record, since: Entry | None) -> None:
+    """Raises `Refused` where an entry `since` a record was planned has changed what its plan would change."""
+    if since is not None:
+        raise Refused(
+            f"The plan is out of date: {since.kind} {since.version or since.id} is newer.",
+            code=Code.PLAN_OUTDATED,
+            next=f"rollback abort {record.rollback_id} --env {record.environment}  # then plan again",
+        )
 
 
 def changed(plan: Plan[Any], today: Plan[Any]) -> str:

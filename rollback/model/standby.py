@@ -17,14 +17,12 @@ from typing import Any
 
 from rollback.model import floors
 from rollback.model.plan import Plan
-from rollback.model.record import now_iso
+from rollback.model.record import Status, now_iso
 from rollback.model.release import OPENED, Entry, Timeline
 from rollback.util.times import shown_time
 
 # The facts of a standby's plan.
 UNTIL, OF = "standby until", "standby of"
-# The status in the timeline of a record that started as a standby.
-_STANDBY = "STANDBY"
 
 
 class Why(StrEnum):
@@ -72,8 +70,9 @@ def newest_release(timeline: Iterable[Entry]) -> Entry | None:
     )
 
 
-def opened(timeline: Iterable[Entry], releases: int = 1) -> tuple[str, ...]:
-    """The ids of the standbys without an end in the timeline, newest first, back to the last `releases` releases.
+def opened(timeline: Iterable[Entry], releases: int = 1, status: Status = Status.STANDBY) -> tuple[str, ...]:
+    """The ids of the records that started with `status` (a standby, or a waiting plan) and have no end in the timeline,
+    newest first, back to the last `releases` releases.
 
     A taken standby that is still running is among them: only its record shows that.
     """
@@ -82,7 +81,7 @@ def opened(timeline: Iterable[Entry], releases: int = 1) -> tuple[str, ...]:
     for entry in timeline:
         if entry.kind == "rollback":
             ended.add(entry.id)
-        elif entry.kind == OPENED and entry.status == _STANDBY and entry.id not in ended:
+        elif entry.kind == OPENED and entry.status == status and entry.id not in ended:
             found.append(entry.id)
         elif newest_release([entry]) is not None:
             releases -= 1

@@ -881,6 +881,42 @@ def test_a_plan_without_an_approval_is_not_applied(world: World) -> None:
     refused(world, identifier, "nobody has approved it")
 
 
+@pytest.mark.finding("B6")
+def test_a_plan_that_can_no_longer_be_applied_asks_for_no_approval(world: World) -> None:
+    world.story()
+    first = approved_by(world, None)
+    second = world.begin().record
+    assert second is not None
+    world.flow(BOB).approve(first, world.session().ledger.load(first).record.digest)
+    assert world.flow().apply(first).error is None
+
+    with pytest.raises(Refused, check=coded(Code.PLAN_OUTDATED)) as refused:
+        world.flow().apply(second.rollback_id)
+
+    assert refused.value.next.startswith(f"rollback abort {second.rollback_id} --env dev")
+
+
+@pytest.mark.finding("B6")
+@pytest.mark.parametrize(("services", "named"), [((), True), (("teams",), True), (("roles",), False)])
+def test_a_plan_that_has_to_wait_names_those_that_wait_for_the_same_services(
+    world: World, services: tuple[str, ...], *, named: bool
+) -> None:
+    world.story()
+    approved_by(world, None)
+    ui = Quiet()
+    flow = Lifecycle(session=world.session(), ui=ui)
+    ended = world.begin(services=("teams",)).record
+    assert ended is not None
+    world.flow().abort(ended.rollback_id)
+    first = world.begin(services=("teams",)).record
+    assert first is not None
+
+    flow.start("aliases", AliasesRequest(services=services), "it went bad")
+
+    assert any(first.rollback_id in notice for notice in ui.notices) is named
+    assert not any(ended.rollback_id in notice for notice in ui.notices)
+
+
 def test_an_approval_that_expires_while_the_plan_is_checked_is_not_enough(world: World) -> None:
     world.story()
     identifier = approved_by(world, BOB)
