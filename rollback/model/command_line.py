@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from rollback.model.kind import Kind
 from rollback.model.plan import Refusal
-from rollback.model.release import PREVIOUS
+from rollback.model.release import PREVIOUS, NoPrevious
 from rollback.model.request import AliasesRequest, Request, StoredRequest, stored
 from rollback.util.errors import Code, RollbackError
 
@@ -110,11 +110,21 @@ def after(error: RollbackError, request: Request, environment: str, *, emergency
     if error.code is Code.NO_PREVIOUS and not emergency and not error.next.startswith("rollback "):
         if request.kind in (Kind.ALIASES, Kind.FULL):
             return (
+                f"{_of_the_others(error, request, environment)}"
                 f"rollback release list --env {environment}  # lists the releases; use one with --to V\n"
                 f"rollback release adopt --env {environment} --version V  # records a release older than the ledger"
             )
         return f"rollback history --env {environment} --kind {request.kind}  # lists deployed commits; use one with --to COMMIT"
     return error.next
+
+
+def _of_the_others(error: RollbackError, request: Request, environment: str) -> str:
+    """The line that rolls back the services which have a previous release; empty without any."""
+    others = error.others if isinstance(error, NoPrevious) else ()
+    if not others:
+        return ""
+    asked = request if isinstance(request, AliasesRequest) else AliasesRequest()
+    return f"{command_line(replace(asked, services=others), environment)}  # only services that have one\n"
 
 
 def after_preparing(error: RollbackError, environment: str) -> str:

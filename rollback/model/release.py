@@ -282,6 +282,16 @@ def _releases(
             yield entry, concerned
 
 
+class NoPrevious(Refused):
+    """Some services have no previous release; `others` are those that have one, not below a floor."""
+
+    code_default = Code.NO_PREVIOUS
+
+    def __init__(self, what: str, *, next: str, others: tuple[str, ...]) -> None:  # noqa: A002 - as in `RollbackError`
+        super().__init__(what, next=next)
+        self.others = others
+
+
 def previous(
     timeline: Timeline,
     services: Sequence[str],
@@ -292,7 +302,7 @@ def previous(
     """Service → the newest release recorded before the deployed one.
 
     Quarantined releases, those of drills, those that failed in verification and the deployed one are skipped. Raises `Refused` naming the services
-    without one, or, unless `allow_below`, with one below a floor (`floors`).
+    without one (`NoPrevious`), or, unless `allow_below`, with one below a floor (`floors`).
     """
     deployed = timeline.all_deployed
     bad = {(item.service, item.version) for item in quarantined}
@@ -306,6 +316,8 @@ def previous(
                 found.setdefault(service, entry.version)
         if len(found) == len(services):
             break
+    chosen = {service: found[service] for service in services if service in found}
+    under = {} if allow_below else floors.below(floors.of_timeline(timeline), chosen, deployed)
     missing = [service for service in services if service not in found]
     if missing:
         reasons = {
@@ -315,13 +327,12 @@ def previous(
             ],
         }
         lines = [f"for {', '.join(names)}: {why}" for why, names in reasons.items() if names]
-        raise Refused(
+        raise NoPrevious(
             f"There is no previous release {'; '.join(lines)}.",
-            code=Code.NO_PREVIOUS,
             next="Select a release with --to V (see release list). For a release older than the ledger, run release adopt first.",
+            others=tuple(service for service in chosen if service not in under),
         )
-    chosen = {service: found[service] for service in services}
-    if not allow_below and (under := floors.below(floors.of_timeline(timeline), chosen, deployed)):
+    if under:
         raise floors.refused(under, chosen)
     return chosen
 

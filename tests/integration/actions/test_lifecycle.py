@@ -631,7 +631,24 @@ def test_a_quarantined_target_is_refused_with_the_way_to_lift_it(world: World) -
     with pytest.raises(Refused) as raised:
         world.begin(to="v1.2.0")
 
-    assert raised.value.next == 'rollback release lift v1.2.0 --env dev --reason "…"'
+    look, lift_it = raised.value.next.splitlines()
+    assert look.startswith("rollback status --env dev")
+    assert lift_it == 'rollback release lift v1.2.0 --env dev --reason "…"'
+
+
+@pytest.mark.finding("B7")
+def test_where_some_services_have_no_previous_release_the_rollback_of_the_others_is_typed(
+    world: World,
+) -> None:
+    world.story()
+    world.begin("v1.0.0", services=("teams",))
+
+    with pytest.raises(Refused, check=coded(Code.NO_PREVIOUS)) as refused:
+        world.begin()
+
+    first, *_ = refused.value.next.splitlines()
+    assert first.startswith('rollback lambda --env dev --services roles --reason "…"  # ')
+    ended(world, world.begin(services=("roles",)), Status.COMPLETE, 0)
 
 
 def test_of_a_target_that_others_have_quarantined_too_only_what_is_asked_for_is_lifted(world: World) -> None:
