@@ -527,8 +527,8 @@ def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
     """The possible rollbacks: to what the ledger has as deployed, and, if that may be the bad release, to
     the one before it, as without drift.
 
-    If somebody has manually started to go back from a new release, the older one comes first: the newest one
-    is what they want to leave.
+    If somebody has manually started to go back from a new release, or a rollback from it was reverted, the older one
+    comes first: the newest one is what they want to leave.
     """
     drifted = [service for service in wrong if any(one.drifted for one in service.functions)]
     moved = {(service.name, release) for service in drifted for release in _at(service)}
@@ -549,6 +549,12 @@ def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
         service.good for service in before for one in service.functions if service.good not in one.releases
     }
     begun = all(_begun(service, ages.get(service.deployed or "")) for service in drifted)
+    reverted = {
+        name
+        for seen in situation.records
+        if seen.record.status is Status.REVERTED
+        for name in seen.record.services
+    }
     last = some(sorted(filter(None, suspect)))
     why = (
         "to roll back to {}, as somebody started manually"
@@ -558,7 +564,8 @@ def _ways(situation: Situation, wrong: Sequence[ServiceSeen]) -> list[Step]:
     to_before = (
         _back(situation, [service for service in before if service.good in to_move], why) if to_last else []
     )
-    return [*to_before, *to_last] if begun else [*to_last, *to_before]
+    leaving = begun or all(service.name in reverted for service in drifted)
+    return [*to_before, *to_last] if leaving else [*to_last, *to_before]
 
 
 def _begun(service: ServiceSeen, age: float | None) -> bool:

@@ -193,7 +193,8 @@ def _assembled(
         )
     )
     bound = frozen is not None and frozen.binds(session.caller.person)
-    calm = not bound and not any(each.steps for each in advice if each.state is not State.STANDBY)
+    idle = (State.STANDBY, State.REVERTED)
+    calm = not bound and not any(each.steps for each in advice if each.state not in idle)
     return Overview(
         environment=settings.environment,
         account=settings.account,

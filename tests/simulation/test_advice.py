@@ -282,7 +282,7 @@ class Advised(RuleBasedStateMachine):
 
     def goes_not_too_far(self, advice: Advice) -> None:
         """Each step goes to the newest good release; or, in a drift, to the next good one before it, beside a step that
-        does not, and first of the two only where somebody has gone there by hand.
+        does not, and first of the two only where somebody has gone there by hand, or has failed to leave the newest one.
         """
         story = "\n".join([*self.world.notes, *advice.commands])
         nearest: list[int] = []
@@ -304,7 +304,12 @@ class Advised(RuleBasedStateMachine):
         if further:
             assert advice.state in (State.DRIFT, State.DRIFT_TO_RECORDED), story
             assert nearest, f"{story}\nnothing goes to what was recorded last"
-            assert min(nearest) < min(further) or self.begun_by_hand(), story
+            assert min(nearest) < min(further) or self.begun_by_hand() or self.reverted(), story
+
+    def reverted(self) -> bool:
+        """Whether the newest rollback was reverted."""
+        records = [entry for entry in self.world.truth.timeline if entry["kind"] in ("opened", "rollback")]
+        return bool(records) and records[-1]["status"] == "REVERTED"
 
     def begun_by_hand(self) -> bool:
         """Whether somebody has moved a function to where the good release before the deployed one has it."""

@@ -15,7 +15,7 @@ from rollback.queries.status import overview
 from rollback.reports.page import page
 from rollback.views.documents import details_document, overview_document
 from rollback.views.markdown import summary
-from tests.doubles.functions import no_answer
+from tests.doubles.functions import client_error, no_answer, nothing
 from tests.doubles.world import ALICE, BOB, TABLE, World, approved_by, texts
 
 
@@ -209,3 +209,51 @@ def test_what_nobody_recorded_goes_back_to_what_was_recorded_or_to_before_it(wor
         f'rollback lambda --env dev --to {version} --adopt-current --reason "…"'
         for version in ("v1.2.0", "v1.1.0")
     ]
+
+
+def _denied_from(world: World, call: int, until: int, by_hand: str = "") -> None:
+    """UpdateAlias is denied from one call until another one; at the first of them the alias that was moved first is
+    moved to the version `by_hand`.
+    """
+    calls: list[str] = []
+
+    def before(operation: str, function: str) -> None:
+        if operation != "UpdateAlias":
+            return
+        calls.append(function)
+        if len(calls) == call and by_hand:
+            world.functions.point(calls[0], by_hand)
+        if call <= len(calls) < until:
+            raise client_error(operation, "AccessDeniedException")
+
+    world.functions.before = before
+
+
+@pytest.mark.finding("B8")
+def test_after_an_undo_that_had_to_be_finished_by_a_person_the_ways_back_are_shown(world: World) -> None:
+    world.story()
+    _denied_from(world, 3, until=100)
+    failed = world.begin()
+    world.functions.before = nothing
+    assert failed.record is not None
+    assert world.flow().abort(failed.record.rollback_id).error is None
+
+    seen = overview(world.session())
+
+    assert [each.state for each in seen.advice] == ["REVERTED"]
+    assert [way.to for way in seen.ways] == ["v1.1.0"]
+
+
+@pytest.mark.finding("B8")
+def test_what_a_reverted_rollback_wanted_to_leave_is_not_the_first_to_go_to(world: World) -> None:
+    world.story()
+    _denied_from(world, 3, until=4, by_hand="1")
+    reverted = world.begin()
+    assert reverted.record is not None
+    assert reverted.record.status == "REVERTED"
+
+    show, before, last = _lines(world)
+
+    assert show == f"rollback show {reverted.record.rollback_id} --env dev"
+    assert before == 'rollback lambda --env dev --to v1.1.0 --adopt-current --reason "…"'
+    assert "--to v1.2.0 --adopt-current" in last
