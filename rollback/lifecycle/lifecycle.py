@@ -36,7 +36,7 @@ from rollback.lifecycle.run import (
 )
 from rollback.model import standby as standbys
 from rollback.model.advice import next_for
-from rollback.model.command_line import after, after_preparing, ways_past
+from rollback.model.command_line import after, after_preparing, still_dry, ways_past
 from rollback.model.commands import Commands
 from rollback.model.events import (
     Aborting,
@@ -265,7 +265,10 @@ class Lifecycle:
                 raise
         plan = standbys.as_standby(plan, entry, standbys.until(session.now(), minutes))
         self.ui.planned(plan)
-        refuse(target.refusals(plan))
+        refusals = target.refusals(plan)
+        # The remedies are options of the rollback, which a standby does not have.
+        instead = still_dry(ways_past(refusals, plan.request, session.environment))
+        refuse([replace(one, remedy="") for one in refusals], instead)
         if not plan.changing:
             return Finished(record=None, plan=plan)
         record = new_record(

@@ -253,6 +253,19 @@ def test_below_a_floor_none_is_prepared(world: World) -> None:
     assert look.startswith("rollback status --env dev")
 
 
+@pytest.mark.finding("B9")
+def test_a_refused_plan_names_no_option_that_only_the_rollback_has(world: World) -> None:
+    world.story()
+    gone = world.names[0]
+    del world.functions.versions[gone]["2"]
+
+    with pytest.raises(Refused, check=coded(Code.PLAN_REFUSED)) as refused:
+        world.flow().prepare(45)
+
+    assert "--except" not in refused.value.what
+    assert refused.value.next == f"rollback lambda --env dev --except {gone} --dry-run"
+
+
 def test_where_nothing_older_is_recorded_no_option_is_named_that_the_verb_does_not_have(world: World) -> None:
     world.release("v1.0.0")
     world.record("v1.0.0")
