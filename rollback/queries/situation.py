@@ -199,11 +199,12 @@ def _past(opened: Opened, seen: RecordSeen, timeline: Timeline, session: Session
 def explained(
     session: Session, records: Iterable[RecordSeen], functions: Sequence[FunctionStatus]
 ) -> list[FunctionStatus]:
-    """The functions, with the unfinished record that explains their version where they are not as recorded."""
-    moves: dict[str, tuple[str, Move, moves_of.State]] = {}
+    """The functions, with the unfinished record that has moved them, or explains their version."""
+    moves: dict[str, tuple[Record, Move, moves_of.State]] = {}
     for seen in records:
         record = seen.record
-        if record.status is not Status.IN_PROGRESS or seen.damaged:
+        half_undone = record.status is Status.FAILED and seen.undoing
+        if seen.damaged or not (record.status is Status.IN_PROGRESS or half_undone):
             continue
         if record.kind not in (Kind.ALIASES, Kind.FULL):
             continue
@@ -214,13 +215,19 @@ def explained(
             events = events if plan is None else events_of(plan, events)
         if plan is not None:
             known = moves_of.states(plan, events)
-            moves |= {step.function: (record.rollback_id, step, known[step.function]) for step in plan.steps}
+            # The one that is running comes first.
+            moves = {step.function: (record, step, known[step.function]) for step in plan.steps} | moves
     found = []
     for one in functions:
-        if not one.as_recorded and one.version is not None and one.function in moves:
-            name, step, state = moves[one.function]
-            if not moves_of.drift(step, state, one.version, one.weights, ours=True, back=False):
-                found.append(replace(one, moved_by=name))
+        if one.version is not None and one.function in moves:
+            record, step, state = moves[one.function]
+            if one.as_recorded:  # once it has failed, what it has moved is
+                explains = state.moved and one.version == step.to_version != state.version
+            else:
+                drift = moves_of.drift(step, state, one.version, one.weights, ours=True, back=False)
+                explains = record.status is Status.IN_PROGRESS and not drift
+            if explains:
+                found.append(replace(one, moved_by=record.rollback_id))
                 continue
         found.append(one)
     return found

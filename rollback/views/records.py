@@ -448,7 +448,7 @@ def mark_of(service: Service) -> Text:
     count = len(service.functions)
     differ = sum(not status.ok for status in service.functions)
     moved = sum(bool(status.moved_by) for status in service.functions)
-    if service.stands is None:
+    if service.stands is None and all(status.expected is None for status in service.functions):
         return Text(f"{count} not recorded", "yellow")
     if differ:
         mark = Text(f"{differ} differ", "bold red")

@@ -15,6 +15,7 @@ from rollback.queries.status import overview
 from rollback.reports.page import page
 from rollback.views.documents import details_document, overview_document
 from rollback.views.markdown import summary
+from rollback.views.records import mark_of
 from tests.doubles.functions import client_error, no_answer, nothing
 from tests.doubles.world import ALICE, BOB, TABLE, World, approved_by, texts
 
@@ -257,3 +258,27 @@ def test_what_a_reverted_rollback_wanted_to_leave_is_not_the_first_to_go_to(worl
     assert show == f"rollback show {reverted.record.rollback_id} --env dev"
     assert before == 'rollback lambda --env dev --to v1.1.0 --adopt-current --reason "…"'
     assert "--to v1.2.0 --adopt-current" in last
+
+
+@pytest.mark.finding("B10")
+def test_what_a_rollback_moved_that_could_not_be_reverted_is_shown_as_moved_by_it(world: World) -> None:
+    world.story()
+    _denied_from(world, 3, until=100)
+    failed = world.begin()
+    assert failed.record is not None
+    moved = [name for name, version in world.versions().items() if version == "2"]
+
+    seen = overview(world.session())
+
+    by = {one.function: one.moved_by for service in seen.services for one in service.functions}
+    assert {name: by[name] for name in moved} == dict.fromkeys(moved, failed.record.rollback_id)
+    assert len(moved) == sum(bool(name) for name in by.values()) == 2
+    assert [mark_of(service).plain for service in seen.services] == [
+        _mark(sum(one.function in moved for one in service.functions), len(service.functions))
+        for service in seen.services
+    ]
+
+
+def _mark(moved: int, of: int) -> str:
+    parts = [*([f"{of - moved} as recorded"] if of > moved else []), *([f"{moved} moved"] if moved else [])]
+    return ", ".join(parts)
