@@ -85,6 +85,8 @@ def ways_past(
     options. Without any, how to see the plan after fixing the cause.
     """
     lines = [one.remedy for one in refusals if one.remedy.startswith("rollback ")]
+    if lines and not emergency:  # a quarantined target
+        lines.insert(0, f"rollback status --env {environment}  # shows what else it can be rolled back to")
     options = [_OPTION.findall(one.remedy) for one in refusals if not one.remedy.startswith("rollback ")]
     if options and all(options):
         # The first option of a remedy keeps the requested scope, the last one excludes things.

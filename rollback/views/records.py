@@ -66,7 +66,7 @@ _LOUD = "bold white on red"
 _TWO, _THREE, SIX = 50, 76, 100
 _NARROW_BY = 14
 # Characters of a commit's subject in a list; `show` shows all of it.
-_SUBJECT = 60
+_SUBJECT = 56
 # Characters shown of an event's data that this tool did not write.
 _STRANGE = 200
 

@@ -658,7 +658,10 @@ def test_of_a_target_that_others_have_quarantined_too_only_what_is_asked_for_is_
     with pytest.raises(Refused) as raised:
         world.begin(to="v1.2.0", services=("teams",))
 
-    assert raised.value.next == 'rollback release lift v1.2.0 --services teams --env dev --reason "…"'
+    assert (
+        raised.value.next.splitlines()[-1]
+        == 'rollback release lift v1.2.0 --services teams --env dev --reason "…"'
+    )
 
 
 # -- recording ---------------------------------------------------------------------------------------

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections import Counter
+from dataclasses import replace
 
-from rollback.queries.status import Overview, overview
+from rich.console import Console
+
+from rollback.queries.status import InfrastructureStatus, Overview, overview
 from rollback.views.documents import overview_document
+from rollback.views.records import overview_view
 from tests.doubles.world import World
 
 
@@ -45,3 +50,15 @@ def test_where_nobody_looks_meanwhile_each_function_is_asked_for_once(world: Wor
 
     assert asked["GetAlias"] == len(world.names)
     assert asked["GetFunction"] == 0
+
+
+def test_a_long_subject_of_a_commit_takes_one_line_of_80_columns(world: World) -> None:
+    world.story()
+    long = InfrastructureStatus(name="terraform", stands="a" * 40, says="words " * 20, quarantined=())
+    output = io.StringIO()
+
+    Console(file=output, width=80).print(
+        overview_view(replace(overview(world.session()), infrastructure=(long,)))
+    )
+
+    assert sum("words" in line for line in output.getvalue().splitlines()) == 1

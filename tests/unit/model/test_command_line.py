@@ -76,6 +76,7 @@ def lacking(name: str) -> Refusal:
 
 
 LIFT = 'rollback release lift v1.1.0 --services a --env dev --reason "…"'
+LOOK = "rollback status --env dev  # shows what else it can be rolled back to"
 MANY = [drifted(f"f{number}") for number in range(20)]
 
 
@@ -97,7 +98,7 @@ MANY = [drifted(f"f{number}") for number in range(20)]
         ),
         ([lacking("g")], AliasesRequest(), [line("lambda --env dev --except g")]),
         (MANY, AliasesRequest(), [line("lambda --env dev --adopt-current")]),
-        ([Refusal(subject="a", reason="quarantined", remedy=LIFT)] * 2, AliasesRequest(), [LIFT]),
+        ([Refusal(subject="a", reason="quarantined", remedy=LIFT)] * 2, AliasesRequest(), [LOOK, LIFT]),
         (
             [Refusal(subject=URN, reason="it holds data", remedy="--allow-destroy 'aws_x.y', if it may")],
             TerraformRequest(commit="abc"),
