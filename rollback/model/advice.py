@@ -270,7 +270,9 @@ def _records(situation: Situation) -> Iterator[Advice]:
         if advice.state in _LOCKING and any(lease.domain in seen.record.domains for lease in others):
             continue  # the lease's holder comes first
         more: list[Step] = []
-        if seen.record.status is Status.FAILED and advice.steps and seen.record.kind == Kind.ALIASES:
+        # A rollback of a new record needs the lease, which a crashed `resume` has kept.
+        free = seen.life is Life.FREE
+        if seen.record.status is Status.FAILED and free and advice.steps and seen.record.kind == Kind.ALIASES:
             more = _back(situation, _of(situation, seen.record.services))
         if advice.state is State.REVERTED:
             show = Commands.in_ledger(seen.record.rollback_id, situation.environment).show

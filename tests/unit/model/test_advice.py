@@ -395,6 +395,15 @@ TABLE: dict[str, tuple[dict[str, Any], State, list[str]]] = {
         State.NOT_VERIFIED,
         [VERIFY, ABORT, BACK.replace("v1.1.0", "v1.0.0")],
     ),
+    "failed in verification, and has its lease since a resume crashed": (
+        {
+            **record(FAILED, verification=UNHEALTHY, life=Life.DEAD),
+            **services("v1.1.0", "v1.0.0"),
+            "bad": bad("v1.1.0"),
+        },
+        State.NOT_VERIFIED,
+        [VERIFY, ABORT],
+    ),
     "failed in verification, nothing older": (
         {**record(FAILED, verification=UNHEALTHY), **services("v1.1.0", None), "bad": bad("v1.1.0")},
         State.NOT_VERIFIED,
