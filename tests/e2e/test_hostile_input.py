@@ -223,7 +223,7 @@ def test_a_repository_that_is_hostile_runs_nothing_and_writes_nothing(
             "a configuration that is none": (1, "init failed"),
             "a subject": (
                 0,
-                f"{BIDI} [bold]loud[/] <!channel> $(touch {MARK})".encode("unicode_escape").decode(),
+                f"{BIDI} [bold]loud[/] <!channel> $(touch".encode("unicode_escape").decode(),
             ),
             "a commit that git would write to": (0, "commit --output="),
         },

@@ -148,8 +148,8 @@ def test_some_services_alone_leave_a_mixed_estate_whose_parameter_reports_it(dev
         "role_service_admin": "v1.2.0",
         "audit_service": "v1.2.0",
     }
-    assert {item["name"]: item["previous"] for item in status["services"]}["team_service"] == "v1.0.0"
-    assert {item["name"]: item["previous"] for item in status["services"]}["role_service"] == "v1.1.0"
+    assert {item["service"]: item["previous"] for item in status["services"]}["team_service"] == "v1.0.0"
+    assert {item["service"]: item["previous"] for item in status["services"]}["role_service"] == "v1.1.0"
 
 
 def test_previous_is_each_services_own_on_a_mixed_estate(dev: Platform) -> None:
@@ -379,7 +379,7 @@ def test_a_function_that_was_left_out_is_seen_where_it_is_and_fails_verification
 
     assert run.code == 0, str(run)
     assert run.json["to_version"] == f"v1.1.0+{name}@v1.2.0"
-    (service,) = (one for one in status.json["services"] if one["name"] == "role_service")
+    (service,) = (one for one in status.json["services"] if one["service"] == "role_service")
     assert service["mixed"] == {name: "v1.2.0"}
     assert {one["function"]: one["release"] for one in service["functions"]}[name] == "v1.2.0"
     assert dev.deployed() == status.json["deployed"] == f"v1.2.0+role_service@v1.1.0+{name}@v1.2.0"
